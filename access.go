@@ -1,0 +1,249 @@
+package sessionmap
+
+import (
+	"hash/maphash"
+	"reflect"
+)
+
+// The ways to an entry, from which the public methods are made. Those that read or touch take no lock.
+// Those that add or remove take it, look the key up again, have the policy do its work, and report what
+// left once the lock is released.
+
+func (m *RobustSessionMap[K, V]) newPolicy() *policy[K, V] {
+	return newPolicy[K, V](m.timeouts, m.maxSize, m.clock.coarse)
+}
+
+// hash returns the hash of key, and whether the map can find a key like it again.
+func (m *RobustSessionMap[K, V]) hash(key K) (hash uint32, ok bool) {
+	if m.dynamicKeys && !hashable(key) {
+		return 0, false
+	}
+	return uint32(maphash.Comparable(m.seed, key) >> 32), true
+}
+
+// hashable reports whether key, of a type with an interface in it, holds nothing that is not comparable.
+// It is not inlined, so that only such keys move to the heap.
+//
+//go:noinline
+func hashable[K comparable](key K) bool { return reflect.ValueOf(&key).Elem().Comparable() }
+
+// access finds the live entry of key and touches it.
+func (m *RobustSessionMap[K, V]) access(hash uint32, key K) (*entry[K, V], *V) {
+	p := m.policy.Load()
+	if e := p.table.find(hash, key); e != nil && m.touch(p, e) {
+		if box := e.value.Load(); box != nil {
+			return e, box
+		}
+	}
+	return nil, nil
+}
+
+// touch records an access to e now, unless it is too late for that.
+func (m *RobustSessionMap[K, V]) touch(p *policy[K, V], e *entry[K, V]) bool {
+	ok, full := p.touch(e, m.clock.now())
+	if full && m.mu.TryLock() {
+		p.recency.drain()
+		m.mu.Unlock()
+	}
+	return ok
+}
+
+// peek finds the live entry of key and leaves it untouched.
+func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *V) {
+	hash, ok := m.hash(key)
+	if !ok {
+		return nil, nil
+	}
+	if e := m.policy.Load().table.find(hash, key); e != nil {
+		if box := m.valueOf(e); box != nil {
+			return e, box
+		}
+	}
+	return nil, nil
+}
+
+// valueOf returns e's value if e is live.
+func (m *RobustSessionMap[K, V]) valueOf(e *entry[K, V]) *V {
+	if !e.live(m.clock.now(), m.timeouts) {
+		return nil
+	}
+	return e.value.Load()
+}
+
+func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cancels = append(m.cancels, cancel)
+}
+
+// set puts value where a live entry of key is, or inserts one.
+func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
+	hash, ok := m.hash(key)
+	if !ok || key != key {
+		m.report(removal[K, V]{key, value, Rejected})
+		return false
+	}
+	if e, _ := m.access(hash, key); e != nil && e.idle.Load() == idle {
+		if old := e.swap(&value); old != nil {
+			if e.idle.Load() != idle {
+				m.restoreIdle(e, &value, idle)
+			}
+			m.replaced(e, old)
+			return true
+		}
+	}
+	m.mu.Lock()
+	if m.closed.Load() {
+		m.mu.Unlock()
+		m.report(removal[K, V]{key, value, Rejected})
+		return false
+	}
+	p, now := m.policy.Load(), m.clock.now()
+	e, out := p.lookup(hash, key, now)
+	if e == nil {
+		m.add(p, hash, key, &value, idle, now, out)
+		return true
+	}
+	// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
+	// and an overwrite without the lock that comes in between sees that it has changed.
+	p.touch(e, now)
+	p.setIdle(e, idle)
+	old := e.swap(&value)
+	m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
+	m.mu.Unlock()
+	m.replaced(e, old)
+	return true
+}
+
+// restoreIdle gives e the idle timeout that belongs to box, which was set while another changed it.
+func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *V, idle int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e.value.Load() == box && e.elem != nil {
+		m.policy.Load().setIdle(e, idle)
+		now := m.clock.now()
+		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
+	}
+}
+
+// insert stores value if key has no live entry; else it returns that entry's value, after an access.
+func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *V, stored bool) {
+	hash, ok := m.hash(key)
+	if !ok || key != key {
+		m.report(removal[K, V]{key, value, Rejected})
+		return nil, false
+	}
+	m.mu.Lock()
+	if m.closed.Load() {
+		m.mu.Unlock()
+		m.report(removal[K, V]{key, value, Rejected})
+		return nil, false
+	}
+	p, now := m.policy.Load(), m.clock.now()
+	e, out := p.lookup(hash, key, now)
+	if e == nil {
+		m.add(p, hash, key, &value, m.timeouts.idle, now, out)
+		return nil, true
+	}
+	p.touch(e, now)
+	present = e.value.Load()
+	m.mu.Unlock()
+	return present, false
+}
+
+// add inserts, releases the lock, and reports what gave way: an expired entry of the same key, which the
+// caller has removed already, or another one.
+func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *V, idle, now int64, out removal[K, V]) {
+	if gaveWay := p.insert(hash, key, box, idle, now); gaveWay.cause != 0 {
+		out = gaveWay
+	}
+	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
+	m.mu.Unlock()
+	m.counters.inserts.Add(1)
+	if out.cause != 0 {
+		m.report(out)
+	}
+}
+
+// remove ends the live entry of key, unless it was created after a given moment.
+func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
+	hash, _ := m.hash(key)
+	m.mu.Lock()
+	p := m.policy.Load()
+	e, out := p.lookup(hash, key, m.clock.now())
+	if e != nil && e.created <= createdBy {
+		out = removal[K, V]{key, *e.end(), cause}
+		p.remove(e)
+	}
+	m.mu.Unlock()
+	if out.cause != 0 {
+		m.report(out)
+	}
+	if out.cause != cause {
+		return value, false
+	}
+	return out.value, true
+}
+
+// removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box.
+func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *V) (removed bool) {
+	m.mu.Lock()
+	p := m.policy.Load()
+	found, out := p.lookup(e.hash, e.key, m.clock.now())
+	if found == e && e.endIf(box) {
+		out = removal[K, V]{e.key, *box, Deleted}
+		p.remove(e)
+		removed = true
+	}
+	m.mu.Unlock()
+	if out.cause != 0 {
+		m.report(out)
+	}
+	return removed
+}
+
+// endAll ends the entries of a policy that the map no longer uses, and returns how many were live.
+func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int) {
+	finished := false
+	defer func() {
+		if !finished { // a callback ended its goroutine (runtime.Goexit)
+			m.endAll(p, cause)
+		}
+	}()
+	var batch []removal[K, V]
+	now := m.clock.now()
+	for e := range p.table.entries() {
+		box, why := e.endExpired(now, m.timeouts)
+		if box == nil {
+			if box, why = e.end(), cause; box == nil {
+				continue
+			}
+			ended++
+		}
+		if batch = append(batch, removal[K, V]{e.key, *box, why}); len(batch) == sweepBatch {
+			m.report(batch...)
+			clear(batch)
+			batch = batch[:0]
+		}
+	}
+	m.report(batch...)
+	finished = true
+	return ended
+}
+
+// hasInterface reports whether a value of type t can hold one that is not comparable.
+func hasInterface(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Array:
+		return hasInterface(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasInterface(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,266 @@
+package sessionmap
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
+)
+
+// A Cause tells why a value left the map. Each value leaves once, with one cause.
+type Cause uint8
+
+// The causes. A backstop is a removal that nobody asked for: the net under a session.deleted event that
+// never came.
+const (
+	Replaced       Cause = iota + 1 // overwritten by Set or Update, be it by an equal value
+	Deleted                         // by Delete, Take, DeleteFunc or Update
+	SessionDeleted                  // by an event from a Source
+	Idle                            // not accessed for the idle timeout (backstop)
+	Lifetime                        // at the end of the lifetime (backstop)
+	Evicted                         // least recently accessed in a full map (backstop)
+	Cleared                         // by Clear
+	Closed                          // by Close, or the end of the map's context
+	Rejected                        // never stored: the map is closed, or could not take it
+	causes
+)
+
+var causeNames = [causes]string{"none", "replaced", "deleted", "session deleted", "idle", "lifetime", "evicted", "cleared", "closed", "rejected"}
+
+// String returns the cause in words, as in "session deleted".
+func (c Cause) String() string {
+	if c < causes {
+		return causeNames[c]
+	}
+	return fmt.Sprintf("Cause(%d)", uint8(c))
+}
+
+// Backstop reports whether the removal was not explicit: for idleness, lifetime or size.
+func (c Cause) Backstop() bool { return c == Idle || c == Lifetime || c == Evicted }
+
+// A Source tells of deleted sessions: a host's event emitter, a message bus. Subscribe registers deleted,
+// which may be called from any goroutine, at any time, for any id, and does not block on other callbacks'
+// account; at is when the session was deleted, the zero time meaning now. cancel ends the subscription;
+// a call that comes later does no harm.
+type Source[K comparable] interface {
+	Subscribe(deleted func(id K, at time.Time)) (cancel func(), err error)
+}
+
+// A SourceFunc is a function that serves as a [Source].
+type SourceFunc[K comparable] func(deleted func(id K, at time.Time)) (cancel func(), err error)
+
+// Subscribe calls f.
+func (f SourceFunc[K]) Subscribe(deleted func(id K, at time.Time)) (cancel func(), err error) {
+	return f(deleted)
+}
+
+// A Bus is a [Source] within the process: what is published on it reaches every map that was made with it.
+// It is safe for concurrent use and must not be copied. NewBus makes one.
+type Bus[K comparable] struct {
+	subscribers roster[func(id K, at time.Time)]
+}
+
+// NewBus returns a Bus without subscribers.
+func NewBus[K comparable]() *Bus[K] { return &Bus[K]{} }
+
+// Publish tells every subscriber that the session id is deleted as of now. Maps report the removal on the
+// caller's goroutine before it returns. It holds no lock: a subscriber may publish, subscribe and cancel.
+func (b *Bus[K]) Publish(id K) {
+	at := time.Now()
+	for _, deleted := range b.subscribers.all() {
+		(*deleted)(id, at)
+	}
+}
+
+// Subscribe registers deleted until cancel is called, and never fails. A Publish under way when cancel is
+// called may still reach deleted.
+func (b *Bus[K]) Subscribe(deleted func(id K, at time.Time)) (cancel func(), err error) {
+	return b.subscribers.add(deleted), nil
+}
+
+// subscribe registers the map with src, which gets to hold it by a weak pointer only.
+func (m *RobustSessionMap[K, V]) subscribe(src Source[K]) error {
+	self := weak.Make(m)
+	sub := &subscription{callbacks: m.callbacks}
+	refused := func(err error) error {
+		return &OptionError{"WithSessionDeleted", reflect.TypeOf(src), "a Source that accepts the subscription", err}
+	}
+	var cancel func()
+	var err error
+	if !m.callbacks.run("Subscribe", func() {
+		cancel, err = src.Subscribe(func(id K, at time.Time) {
+			if m := self.Value(); m != nil {
+				m.sessionDeleted(id, at)
+			} else {
+				go sub.end() // the map was dropped without Close; the source may hold a lock here
+			}
+		})
+	}) {
+		return refused(errors.New("Subscribe panicked"))
+	}
+	if err != nil {
+		return refused(err)
+	}
+	sub.begin(cancel)
+	m.onClose(sub.end)
+	return nil
+}
+
+// sessionDeleted is what a source calls.
+func (m *RobustSessionMap[K, V]) sessionDeleted(id K, at time.Time) {
+	if m.Contains(id) {
+		m.remove(id, SessionDeleted, m.clock.reading(at))
+	}
+}
+
+// A subscription is cancelled once, also if it ends before Subscribe has returned its cancel.
+type subscription struct {
+	callbacks *callbacks
+	mu        sync.Mutex
+	cancel    func() // guarded by mu, as is ended
+	ended     bool
+}
+
+func (s *subscription) begin(cancel func()) {
+	s.mu.Lock()
+	s.cancel = cancel
+	ended := s.ended
+	s.mu.Unlock()
+	if ended {
+		s.end()
+	}
+}
+
+func (s *subscription) end() {
+	s.mu.Lock()
+	cancel := s.cancel
+	s.cancel, s.ended = nil, true
+	s.mu.Unlock()
+	if cancel != nil {
+		s.callbacks.run("cancel", cancel)
+	}
+}
+
+// report counts a removal and tells the callbacks of it. The lock must not be held.
+func (m *RobustSessionMap[K, V]) report(removals ...removal[K, V]) {
+	for _, r := range removals {
+		m.counters.removals[r.cause].Add(1)
+	}
+	m.tell(removals)
+}
+
+// replaced is report for a value that another has replaced.
+func (m *RobustSessionMap[K, V]) replaced(e *entry[K, V], box *V) {
+	m.counters.lane(e.hash).replaced.Add(1)
+	m.tell([]removal[K, V]{{e.key, *box, Replaced}})
+}
+
+func (m *RobustSessionMap[K, V]) tell(removals []removal[K, V]) {
+	hooks := m.hooks.all()
+	told := 0
+	defer func() {
+		// A callback that ended its goroutine (runtime.Goexit) does not silence those that follow.
+		if left := removals[min(told, len(removals)):]; len(left) > 0 && len(hooks) > 0 {
+			m.tell(left)
+		}
+	}()
+	for _, r := range removals {
+		told++
+		for _, fn := range hooks {
+			m.callbacks.run("OnRemove", func() { (*fn)(r.key, r.value, r.cause) })
+		}
+	}
+}
+
+// A roster is a list that is read without a lock: a change replaces it. The zero value is empty.
+type roster[T any] struct {
+	mu    sync.Mutex // held by changes
+	items atomic.Pointer[[]*T]
+}
+
+func (r *roster[T]) all() []*T {
+	if items := r.items.Load(); items != nil {
+		return *items
+	}
+	return nil
+}
+
+// add appends item; remove takes it off again.
+func (r *roster[T]) add(item T) (remove func()) {
+	added := &item
+	r.change(func(items []*T) []*T { return append(items, added) })
+	return func() {
+		r.change(func(items []*T) []*T {
+			return slices.DeleteFunc(items, func(other *T) bool { return other == added })
+		})
+	}
+}
+
+func (r *roster[T]) change(edit func([]*T) []*T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	items := edit(slices.Clone(r.all()))
+	r.items.Store(&items)
+}
+
+// callbacks runs user code: with no lock held, and so that a panic in it goes no further.
+type callbacks struct {
+	logger *slog.Logger
+	mapID  slog.Attr
+	panics atomic.Uint64
+}
+
+func newCallbacks[K comparable, V any](logger *slog.Logger, name string) *callbacks {
+	return &callbacks{logger: logger, mapID: slog.Group("map",
+		"name", name, "key_type", reflect.TypeFor[K]().String(), "value_type", reflect.TypeFor[V]().String())}
+}
+
+// run calls fn. It reports whether fn returned; a panic is counted and logged.
+func (c *callbacks) run(callback string, fn func()) (returned bool) {
+	defer func() {
+		if returned {
+			return
+		}
+		if p := recover(); p != nil {
+			c.panics.Add(1)
+			c.warn("sessionmap: callback panicked", "callback", callback, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	fn()
+	return true
+}
+
+// warn logs, whatever the logger does.
+func (c *callbacks) warn(msg string, args ...any) {
+	defer func() { _ = recover() }()
+	c.logger.With(c.mapID).Warn(msg, args...)
+}
+
+var runFunction = runtime.FuncForPC(reflect.ValueOf((*callbacks).run).Pointer()).Name()
+
+// inCallback reports whether the caller was called, however deeply, by a callback of any map.
+func inCallback() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		if n == 0 {
+			return false
+		}
+		for frames := runtime.CallersFrames(pcs[:n]); ; {
+			frame, more := frames.Next()
+			if frame.Function == runFunction {
+				return true
+			}
+			if !more {
+				break
+			}
+		}
+	}
+}

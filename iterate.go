@@ -1,0 +1,85 @@
+package sessionmap
+
+import (
+	"iter"
+	"slices"
+)
+
+// What concerns all entries at once. None of it holds the lock for longer than one entry takes, and all
+// of it walks the table in the order of the hash, so a key removed and set again is not met twice.
+
+// DeleteFunc removes, with the cause [Deleted], the entries for which del returns true, and returns how
+// many. It is no access. del runs without a lock, and again for an entry whose value changes meanwhile;
+// an entry that is set after the call began may be passed over.
+func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
+	n := 0
+	for e := range m.policy.Load().table.entries() {
+		for {
+			box := m.valueOf(e)
+			var yes bool
+			if box == nil || !m.callbacks.run("DeleteFunc", func() { yes = del(e.key, *box) }) || !yes {
+				break
+			}
+			if m.removeIf(e, box) {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
+
+// Clear removes all entries at one moment, with the cause [Cleared], and returns how many. Expired ones
+// that no sweep has met leave as [Idle] or [Lifetime] and are not counted.
+func (m *RobustSessionMap[K, V]) Clear() int {
+	m.mu.Lock()
+	old := m.policy.Swap(m.newPolicy())
+	m.mu.Unlock()
+	return m.endAll(old, Cleared)
+}
+
+// Len returns the number of entries, expired ones that no sweep has met included. It takes no lock.
+func (m *RobustSessionMap[K, V]) Len() int { return int(m.policy.Load().count.Load()) }
+
+// All returns an iterator over the entries, in no order. It is no access, holds no lock, and yields no key
+// twice and nothing expired; the loop may call any method. An entry that comes or goes during the loop may
+// or may not be yielded.
+func (m *RobustSessionMap[K, V]) All() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for e := range m.policy.Load().table.entries() {
+			if box := m.valueOf(e); box != nil && !yield(e.key, *box) {
+				return
+			}
+		}
+	}
+}
+
+// Keys returns an iterator over the keys, like [RobustSessionMap.All].
+func (m *RobustSessionMap[K, V]) Keys() iter.Seq[K] {
+	return func(yield func(K) bool) {
+		for key := range m.All() {
+			if !yield(key) {
+				return
+			}
+		}
+	}
+}
+
+// Oldest is like [RobustSessionMap.All], with the least recently accessed entry first, in the order of the
+// moment when the loop began. The loop begins with sorting all entries, at 24 bytes each.
+func (m *RobustSessionMap[K, V]) Oldest() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		var all []stamped[K, V]
+		for e := range m.policy.Load().table.entries() {
+			if s := e.stamp(); s.accessed != gone {
+				all = append(all, stamped[K, V]{s, e})
+			}
+		}
+		slices.SortFunc(all, func(a, b stamped[K, V]) int { return a.compare(b.stamp) })
+		for _, s := range all {
+			if box := m.valueOf(s.entry); box != nil && !yield(s.entry.key, *box) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package sessionmap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+)
+
+// An Option sets one property of a map in [New]. Options are not generic, so that a map's type arguments
+// are written once; those that carry a function or a [Source] infer its types and New checks that they
+// fit the map's. Of an option given twice the last counts, but for [WithOnRemove] and
+// [WithSessionDeleted], which add up.
+type Option interface{ apply(*config) }
+
+// config is what the options say. What is typed by the map's key or value is checked by New.
+type config struct {
+	idle          time.Duration
+	lifetime      time.Duration
+	maxSize       int
+	sweepInterval time.Duration
+	ctx           context.Context
+	name          string
+	logger        *slog.Logger
+	onRemove      []any // func(K, V, Cause)
+	sources       []any // Source[K]
+
+	errs []error
+}
+
+// The defaults of the options of the same name.
+const (
+	DefaultTTL           = 30 * time.Minute
+	DefaultMaxSize       = 1000
+	DefaultSweepInterval = time.Minute
+)
+
+func configure(opts []Option) (config, error) {
+	c := config{idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval}
+	for i, o := range opts {
+		if o == nil {
+			c.refuse(fmt.Sprintf("option %d", i+1), nil, "an Option")
+			continue
+		}
+		o.apply(&c)
+	}
+	if c.idle == 0 && c.lifetime == 0 && c.maxSize == 0 {
+		c.refuse("WithTTL, WithMaxLifetime and WithMaxSize", 0, "at least one above 0, for a map without any can only grow")
+	}
+	return c, errors.Join(c.errs...)
+}
+
+func (c *config) refuse(option string, value any, allowed string) {
+	c.errs = append(c.errs, &OptionError{Option: option, Value: value, Allowed: allowed})
+}
+
+// An OptionError tells which option [New] has refused. Where several are wrong New joins their errors;
+// errors.As finds the first.
+type OptionError struct {
+	Option  string // its name, as in "WithTTL"
+	Value   any    // what it was given
+	Allowed string // what it takes
+	Err     error  // the cause, where there is one: a Source's refusal, a context that is done
+}
+
+// Error names the option, the value and what is allowed.
+func (e *OptionError) Error() string {
+	s := fmt.Sprintf("sessionmap: %s(%v): want %s", e.Option, e.Value, e.Allowed)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns Err.
+func (e *OptionError) Unwrap() error { return e.Err }
+
+type option func(*config)
+
+func (o option) apply(c *config) { o(c) }
+
+// WithTTL sets the idle timeout: an entry ends when it has not been accessed for d. The default is
+// [DefaultTTL]; 0 is none, and a negative d is refused. [RobustSessionMap.SetWithTTL] gives single
+// entries another one.
+func WithTTL(d time.Duration) Option {
+	return option(func(c *config) {
+		if d < 0 {
+			c.refuse("WithTTL", d, "0 (off) or more")
+			return
+		}
+		c.idle = d
+	})
+}
+
+// WithMaxLifetime sets the absolute lifetime: an entry ends this long after it was first set, however
+// busy it is. The default, 0, is none; a negative d is refused.
+func WithMaxLifetime(d time.Duration) Option {
+	return option(func(c *config) {
+		if d < 0 {
+			c.refuse("WithMaxLifetime", d, "0 (off) or more")
+			return
+		}
+		c.lifetime = d
+	})
+}
+
+// WithMaxSize bounds the number of entries: a new one in a full map takes the place of an expired one or,
+// if there is none, of the least recently accessed. The default is [DefaultMaxSize]; 0 is no bound, and a
+// negative n is refused.
+func WithMaxSize(n int) Option {
+	return option(func(c *config) {
+		if n < 0 {
+			c.refuse("WithMaxSize", n, "0 (no bound) or more")
+			return
+		}
+		c.maxSize = n
+	})
+}
+
+// WithSweepInterval sets the least time between two background sweeps, and so how long an expired entry
+// may wait for its removal; no method hands it out meanwhile. The default is [DefaultSweepInterval]; d
+// must be above 0.
+func WithSweepInterval(d time.Duration) Option {
+	return option(func(c *config) {
+		if d <= 0 {
+			c.refuse("WithSweepInterval", d, "more than 0")
+			return
+		}
+		c.sweepInterval = d
+	})
+}
+
+// WithContext closes the map when ctx is done, as [RobustSessionMap.Close] does. A nil context, or one
+// that is done already, is refused. A map dropped without Close leaves a registration of some hundred
+// bytes with ctx, none of it the map's.
+func WithContext(ctx context.Context) Option {
+	return option(func(c *config) {
+		if ctx == nil {
+			c.refuse("WithContext", nil, "a context")
+			return
+		}
+		if err := context.Cause(ctx); err != nil {
+			c.errs = append(c.errs, &OptionError{"WithContext", ctx, "a context that is not done", err})
+			return
+		}
+		c.ctx = ctx
+	})
+}
+
+// WithName names the map in logs and [Stats]. The default is no name.
+func WithName(name string) Option {
+	return option(func(c *config) { c.name = name })
+}
+
+// WithLogger sets where the map logs what goes wrong in callbacks and calls. Keys and values are not
+// logged. The default is [slog.Default] at the time of New; nil is refused.
+func WithLogger(l *slog.Logger) Option {
+	return option(func(c *config) {
+		if l == nil {
+			c.refuse("WithLogger", "nil", "a *slog.Logger")
+			return
+		}
+		c.logger = l
+	})
+}
+
+// WithOnRemove calls fn for every value that leaves the map, as [RobustSessionMap.OnRemove] does. It may be
+// given more than once. A nil fn, or one whose types are not the map's, is refused by New.
+func WithOnRemove[K comparable, V any](fn func(key K, value V, cause Cause)) Option {
+	return option(func(c *config) {
+		if fn == nil {
+			c.refuse("WithOnRemove", "nil", "a function")
+			return
+		}
+		c.onRemove = append(c.onRemove, fn)
+	})
+}
+
+// WithSessionDeleted subscribes the map to src: an id that src tells of is removed with the cause
+// [SessionDeleted]. It may be given more than once. A nil src, or one whose key type is not the map's, is
+// refused by New, and New fails where src refuses the subscription.
+//
+// The events are taken for hints. An id that the map does not hold does no harm, and an entry set after
+// the time of the event stays; the zero time means now. A time from another process is placed by its age
+// on the wall clock, where an event that seems older than it is may be ignored: the idle timeout is the
+// net under it.
+func WithSessionDeleted[K comparable](src Source[K]) Option {
+	return option(func(c *config) {
+		if src == nil || reflect.ValueOf(src).Kind() == reflect.Pointer && reflect.ValueOf(src).IsNil() {
+			c.refuse("WithSessionDeleted", "nil", "a Source")
+			return
+		}
+		c.sources = append(c.sources, src)
+	})
+}
+
+// typed converts what an option holds to the type that fits the map.
+func typed[T any](c *config, option string, given []any) []T {
+	var all []T
+	for _, g := range given {
+		t, ok := g.(T)
+		if !ok {
+			c.refuse(option, reflect.TypeOf(g), reflect.TypeFor[T]().String()+", the types of the map")
+			continue
+		}
+		all = append(all, t)
+	}
+	return all
+}

@@ -1,0 +1,378 @@
+// Package sessionmap keeps state that belongs to a session, and lets go of it when the session ends, be it
+// by an explicit delete, by a session.deleted event, or, where neither ever comes, by an idle timeout, a
+// lifetime, a bound on the number of entries, or Close. Each layer works when all others fail.
+//
+// Unlike a cache it never drops what was set: no admission policy, no per-shard capacity, no expiry that a
+// running access loses against, and every value that leaves is reported once, with its cause.
+//
+// # How it works
+//
+// Reading a session costs a lookup and a timestamp: no lock, no list. What changes which entries exist
+// goes through one lock, in small steps. What leaves is handed to the owner after the lock is released.
+//
+//	Get ── table ──► entry {key, value, accessed, ...}
+//	                   └─ first touch since the last drain? ─► touch queue
+//	Set (existing key) ── swap the value, stamp ──► no lock
+//	Set (new) / Delete / event / sweep / evict ──► lock ──► policy ──► unlock ──► OnRemove
+//	                                                         │
+//	                  table.go  the lock-free hash table ◄───┤
+//	                  lru.go    the order of access      ◄───┤
+//	                  ttl.go    deadlines and sweeper    ◄───┘
+//
+// options.go has the options of New, events.go the sources of session.deleted events, the removal causes
+// and the callbacks, stats.go the counters; entry.go says how the goroutines that meet at one entry agree.
+//
+// # Time
+//
+// Time is Go's monotonic clock: steps of the wall clock change nothing. Where that clock stands still
+// while the machine is suspended (Linux, macOS), so do the timeouts: a session has as long to live after
+// a laptop's lid opens as it had when it closed, and none is lost unused; where it goes on (Windows) the
+// suspended time counts. In a testing/synctest bubble the map lives in the bubble's time.
+//
+// # Keys and values
+//
+// Any value may be stored, a nil pointer too. The zero key is a key like any other. A key that is not
+// equal to itself (a floating-point NaN) could be neither found nor deleted, and a key of an interface
+// type that holds something not comparable cannot be looked up: setting such a key is refused, and
+// reading it finds nothing.
+package sessionmap
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
+)
+
+// A RobustSessionMap holds one value a session. It is safe for concurrent use and must not be copied; New
+// makes one, the zero value is not usable.
+//
+// A Get takes no lock and allocates nothing; what adds or removes an entry takes the map's lock for a
+// bounded time, whatever the number of entries. Callbacks run with no lock held and may call any method,
+// Close included. A panic in one is caught, counted and logged, and the call goes on as if the callback
+// had not been there.
+//
+// For state that can be loaded again at any time, and where it does not matter which entry is dropped
+// when, a cache is the simpler choice.
+type RobustSessionMap[K comparable, V any] struct {
+	clock       clock
+	timeouts    timeouts
+	maxSize     int
+	name        string
+	seed        maphash.Seed
+	dynamicKeys bool // K has an interface in it, so that hashing a key can fail
+	callbacks   *callbacks
+	counters    *counters
+
+	policy   atomic.Pointer[policy[K, V]] // replaced as a whole, with mu held, by Clear and Close
+	hooks    roster[func(K, V, Cause)]
+	reported chan struct{} // closed when Close has reported all entries
+	shut     chan struct{} // closed when it has nothing left to wait for
+
+	// mu guards all that follows, and every change of which entries exist. No user code runs and nothing
+	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
+	mu      sync.Mutex
+	closed  atomic.Bool // read without mu by those to whom a moment ago will do
+	sweeper sweeper
+	cancels []func() // end the subscriptions and the watch on the context
+}
+
+// New makes a map. Without options an entry ends 30 minutes after its last access, and the least recently
+// accessed of 1000 gives way to a new one. An option that makes no sense is an error, an [*OptionError]
+// that names it and its value; then nothing has been started.
+func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
+	c, _ := configure(opts)
+	hooks := typed[func(K, V, Cause)](&c, "WithOnRemove", c.onRemove)
+	sources := typed[Source[K]](&c, "WithSessionDeleted", c.sources)
+	if err := errors.Join(c.errs...); err != nil {
+		return nil, err
+	}
+	if c.logger == nil {
+		c.logger = slog.Default()
+	}
+	m := &RobustSessionMap[K, V]{
+		clock:       newClock(),
+		timeouts:    timeouts{int64(c.idle), int64(c.lifetime)},
+		maxSize:     c.maxSize,
+		name:        c.name,
+		seed:        maphash.MakeSeed(),
+		dynamicKeys: hasInterface(reflect.TypeFor[K]()),
+		callbacks:   newCallbacks[K, V](c.logger, c.name),
+		counters:    newCounters(),
+		shut:        make(chan struct{}),
+		reported:    make(chan struct{}),
+	}
+	m.policy.Store(m.newPolicy())
+	for _, fn := range hooks {
+		m.hooks.add(fn)
+	}
+	self := weak.Make(m)
+	m.sweeper = newSweeper(c.sweepInterval, func() {
+		if m := self.Value(); m != nil {
+			m.sweepInBackground()
+		}
+	})
+	for _, src := range sources {
+		if err := m.subscribe(src); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
+	if c.ctx != nil {
+		stop := context.AfterFunc(c.ctx, func() {
+			if m := self.Value(); m != nil {
+				if err := m.Close(); err != nil {
+					m.callbacks.warn("sessionmap: closing for the context", "error", err)
+				}
+			}
+		})
+		m.onClose(func() { stop() })
+	}
+	return m, nil
+}
+
+// MustNew is like [New] but panics on an error. It is for options that are constants of the program.
+func MustNew[K comparable, V any](opts ...Option) *RobustSessionMap[K, V] {
+	m, err := New[K, V](opts...)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// Get returns the value of key, and whether it is there. A hit is an access. It takes no lock and
+// allocates nothing.
+func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
+	hash, _ := m.hash(key)
+	if e, box := m.access(hash, key); e != nil {
+		m.counters.lane(hash).hits.Add(1)
+		return *box, true
+	}
+	m.counters.lane(hash).misses.Add(1)
+	var none V
+	return none, false
+}
+
+// Peek is like [RobustSessionMap.Get], but no access, and not counted in [Stats].
+func (m *RobustSessionMap[K, V]) Peek(key K) (V, bool) {
+	if _, box := m.peek(key); box != nil {
+		return *box, true
+	}
+	var none V
+	return none, false
+}
+
+// Contains reports whether key is there. It is no access and takes no lock.
+func (m *RobustSessionMap[K, V]) Contains(key K) bool {
+	_, box := m.peek(key)
+	return box != nil
+}
+
+// Touch is an access to key without reading it, and reports whether it is there. It takes no lock.
+func (m *RobustSessionMap[K, V]) Touch(key K) bool {
+	hash, _ := m.hash(key)
+	e, _ := m.access(hash, key)
+	return e != nil
+}
+
+// Set stores value under key, with the map's idle timeout, which also replaces one given by
+// [RobustSessionMap.SetWithTTL]. It is an access. What was there before is reported as [Replaced], be it
+// the same pointer as value: a callback that releases values must tell. The lifetime goes on from the
+// first Set. stored is false when the map is closed or the key is none that can be found again (see the
+// package comment); value is then reported as [Rejected].
+//
+// Overwriting takes no lock and allocates the space of the value; a new key takes the lock.
+func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
+	return m.set(key, value, m.timeouts.idle)
+}
+
+// SetWithTTL is like [RobustSessionMap.Set] with an idle timeout of the entry's own, 0 being none. It is
+// also refused, value being reported as [Rejected], when idle is negative, or when it is 0 and the map has
+// neither a lifetime nor a size bound, so that the entry could stay for ever; the log says so.
+func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) (stored bool) {
+	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 {
+		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a size bound", "idle", idle)
+		m.report(removal[K, V]{key, value, Rejected})
+		return false
+	}
+	return m.set(key, value, int64(idle))
+}
+
+// GetOrSet returns the value of key if it is there, and else stores value. The loaded result reports
+// whether it was there. Either is an access. On a map that refuses value, as Set would, it returns value
+// with loaded false, after reporting it as [Rejected].
+func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool) {
+	hash, _ := m.hash(key)
+	e, box := m.access(hash, key)
+	if e == nil {
+		box, _ = m.insert(key, value)
+	}
+	if box == nil {
+		m.counters.lane(hash).misses.Add(1)
+		return value, false
+	}
+	m.counters.lane(hash).hits.Add(1)
+	return *box, true
+}
+
+// Update replaces the value of key by what fn makes of it, atomically: fn gets the old value, and whether
+// there is one; it returns the new one, and whether to keep it. Update returns what then is the key's
+// value, and whether there is one.
+//
+// Storing is an access, and reports the old value as [Replaced], be it the same pointer as the new one;
+// keep false removes the entry with the cause [Deleted]. fn runs without a lock and may run again when
+// another goroutine changes the entry meanwhile, so it should do nothing but compute; what a lost run
+// returned is forgotten. If fn panics nothing changes. On a closed map fn is not called.
+func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
+	var none V
+	for !m.closed.Load() {
+		e, box := m.peek(key)
+		var old, value V
+		var keep bool
+		if box != nil {
+			old = *box
+		}
+		if !m.callbacks.run("Update", func() { value, keep = fn(old, box != nil) }) {
+			return old, box != nil
+		}
+		switch {
+		case !keep && box == nil:
+			return none, false
+		case !keep:
+			if m.removeIf(e, box) {
+				return none, false
+			}
+		case box == nil:
+			if present, stored := m.insert(key, value); present == nil {
+				return value, stored
+			}
+		default:
+			if m.touch(m.policy.Load(), e) && e.value.CompareAndSwap(box, &value) {
+				m.replaced(e, box)
+				return value, true
+			}
+		}
+	}
+	return none, false
+}
+
+// Delete removes key, with the cause [Deleted], and reports whether it was there.
+func (m *RobustSessionMap[K, V]) Delete(key K) bool {
+	_, ok := m.Take(key)
+	return ok
+}
+
+// Take is like [RobustSessionMap.Delete] and returns the value. It is reported to OnRemove like any other
+// removal: where callbacks release values, Take returns a released one.
+func (m *RobustSessionMap[K, V]) Take(key K) (V, bool) {
+	if _, box := m.peek(key); box == nil {
+		var none V
+		return none, false
+	}
+	return m.remove(key, Deleted, never)
+}
+
+// An Entry tells the times of one entry.
+type Entry struct {
+	Created     time.Time     // when its key was set
+	LastAccess  time.Time     // when it was last accessed
+	Deadline    time.Time     // when it expires unless accessed before; the zero time if never
+	IdleTimeout time.Duration // 0 is none
+}
+
+// Entry returns the times of key, and whether it is there. It is no access and takes no lock.
+func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
+	e, _ := m.peek(key)
+	if e == nil {
+		return Entry{}, false
+	}
+	accessed, idle := e.accessed.Load(), e.idle.Load()
+	if accessed == gone {
+		return Entry{}, false
+	}
+	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(accessed), IdleTimeout: time.Duration(idle)}
+	if at := m.timeouts.deadline(accessed, idle, e.created); at != never {
+		entry.Deadline = m.clock.time(at)
+	}
+	return entry, true
+}
+
+// Stats returns the map's figures.
+func (m *RobustSessionMap[K, V]) Stats() Stats {
+	s := m.counters.stats()
+	s.Name, s.Live, s.CallbackPanics = m.name, m.Len(), m.callbacks.panics.Load()
+	return s
+}
+
+// OnRemove calls fn for every value that leaves the map from now on, until cancel is called. A removal by
+// a call is reported on that call's goroutine before it returns, so that calls one after the other report
+// in order; those of the background sweep, an event and Close on a goroutine of theirs. With several
+// callbacks each value goes to all, in the order of their registration. A callback that blocks holds up
+// the call it belongs to, or further background sweeps, and nothing else. A nil fn is ignored.
+func (m *RobustSessionMap[K, V]) OnRemove(fn func(key K, value V, cause Cause)) (cancel func()) {
+	if fn == nil {
+		return func() {}
+	}
+	return m.hooks.add(fn)
+}
+
+// Close ends the map: its entries leave with the cause [Closed], subscriptions and sweeps end, and from
+// then on every Set is refused. It returns when all is reported and no goroutine of the map is left. A
+// callback that blocks cannot hang it: it then returns [ErrCloseTimeout] after five seconds, with that
+// callback's goroutine left behind and nothing else. Close may be called any number of times, from any
+// goroutine; from inside a callback it does not wait for other callbacks.
+func (m *RobustSessionMap[K, V]) Close() error {
+	nested := inCallback()
+	m.mu.Lock()
+	first := !m.closed.Load()
+	if first {
+		m.closed.Store(true)
+		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.sweeper.stop())
+	}
+	m.mu.Unlock()
+
+	awaited := m.shut
+	switch {
+	case nested && !first:
+		return nil
+	case nested:
+		awaited = m.reported
+	}
+	timeout := time.NewTimer(closeGrace)
+	defer timeout.Stop()
+	select {
+	case <-awaited:
+		return nil
+	case <-timeout.C:
+		return ErrCloseTimeout
+	}
+}
+
+// closeGrace is how long Close waits for callbacks and for the cancel functions of sources.
+const closeGrace = 5 * time.Second
+
+// ErrCloseTimeout is what Close returns when a callback, or a source's cancel, has not returned in time.
+var ErrCloseTimeout = errors.New("sessionmap: Close: a callback is still running after " + closeGrace.String())
+
+// shutDown finishes what Close began: it reports the entries of the policy that was, cancels the
+// subscriptions, and waits for the sweep under way.
+func (m *RobustSessionMap[K, V]) shutDown(was *policy[K, V], cancels []func(), swept <-chan struct{}) {
+	var cancelled sync.WaitGroup
+	for _, cancel := range cancels {
+		cancelled.Go(cancel)
+	}
+	defer func() { // deferred, for a callback may end its goroutine
+		close(m.reported)
+		cancelled.Wait()
+		if swept != nil {
+			<-swept
+		}
+		close(m.shut)
+	}()
+	m.endAll(was, Closed)
+}

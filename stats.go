@@ -1,0 +1,112 @@
+package sessionmap
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// Stats are a map's figures since it was made. They are read one after the other while the map works, so
+// they fit each other exactly only at rest; then Sets = Live + the sum of Removals.
+type Stats struct {
+	Name string
+
+	Hits   uint64 // Get and GetOrSet that found the key
+	Misses uint64 // Get and GetOrSet that did not
+	Sets   uint64 // values put in, those that replaced another and those rejected included
+	Live   int    // entries now, expired ones that no sweep has met included
+
+	Removals map[Cause]uint64 // values that left, by cause
+
+	Sweeps         uint64        // background sweeps and calls of Sweep
+	LongestSweep   time.Duration // its callbacks included
+	CallbackPanics uint64
+}
+
+// Ended returns how many sessions have ended: all removals but those that left the key in place or never
+// stored it, Replaced and Rejected.
+func (s Stats) Ended() uint64 {
+	var n uint64
+	for cause, count := range s.Removals {
+		if cause != Replaced && cause != Rejected {
+			n += count
+		}
+	}
+	return n
+}
+
+// BackstopShare returns the share of the ended sessions, from 0 to 1, that a backstop had to end. Near 1
+// it says that session.deleted events or deletes do not arrive.
+func (s Stats) BackstopShare() float64 {
+	var n uint64
+	for cause, count := range s.Removals {
+		if cause.Backstop() {
+			n += count
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return float64(n) / float64(s.Ended())
+}
+
+// counters are what Stats reads. Those of the hot path are spread by the key's hash, so that cores seldom meet.
+type counters struct {
+	lanes        []counterLane // a power of two
+	inserts      atomic.Uint64
+	removals     [causes]atomic.Uint64 // but for Replaced, which the lanes count
+	sweeps       atomic.Uint64
+	longestSweep atomic.Int64
+}
+
+type counterLane struct {
+	hits, misses, replaced atomic.Uint64
+	_                      [cacheLine - 3*unsafe.Sizeof(uint64(0))]byte
+}
+
+func newCounters() *counters {
+	return &counters{lanes: make([]counterLane, laneCount())}
+}
+
+func (c *counters) lane(hash uint32) *counterLane { return &c.lanes[int(hash)&(len(c.lanes)-1)] }
+
+func (c *counters) swept(took time.Duration) {
+	c.sweeps.Add(1)
+	for {
+		old := c.longestSweep.Load()
+		if int64(took) <= old || c.longestSweep.CompareAndSwap(old, int64(took)) {
+			return
+		}
+	}
+}
+
+func (c *counters) stats() Stats {
+	s := Stats{Removals: make(map[Cause]uint64), Sweeps: c.sweeps.Load(), LongestSweep: time.Duration(c.longestSweep.Load())}
+	var replaced uint64
+	for i := range c.lanes {
+		s.Hits += c.lanes[i].hits.Load()
+		s.Misses += c.lanes[i].misses.Load()
+		replaced += c.lanes[i].replaced.Load()
+	}
+	for cause := range causes {
+		n := c.removals[cause].Load()
+		if cause == Replaced {
+			n = replaced
+		}
+		if n > 0 {
+			s.Removals[cause] = n
+		}
+	}
+	s.Sets = c.inserts.Load() + replaced + s.Removals[Rejected]
+	return s
+}
+
+// laneCount is over how many lanes to spread what all cores write: a power of two, about a lane a core.
+func laneCount() int {
+	n := 1
+	for n < min(runtime.GOMAXPROCS(0), maxLanes) {
+		n *= 2
+	}
+	return n
+}
