@@ -321,6 +321,10 @@ func (m *RobustSessionMap[K, V]) OnRemove(fn func(key K, value V, cause Cause)) 
 	return m.hooks.add(fn)
 }
 
+// Sweep removes what is expired now, reports it, and returns how many entries that were. The map does so
+// by itself in the background; Sweep is for those who want it sooner. It costs what it removes.
+func (m *RobustSessionMap[K, V]) Sweep() int { return m.sweep() }
+
 // Close ends the map: its entries leave with the cause [Closed], subscriptions and sweeps end, and from
 // then on every Set is refused. It returns when all is reported and no goroutine of the map is left. A
 // callback that blocks cannot hang it: it then returns [ErrCloseTimeout] after five seconds, with that

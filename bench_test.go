@@ -1,0 +1,3 @@
+package sessionmap_test
+
+import _ "golang.org/x/exp/stats"

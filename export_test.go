@@ -1,0 +1,228 @@
+package sessionmap
+
+import (
+	"container/list"
+	"fmt"
+)
+
+// CloseGrace is how long Close waits for callbacks.
+const CloseGrace = closeGrace
+
+// SweepBatch is how many entries a sweep removes under one hold of the lock.
+const SweepBatch = sweepBatch
+
+// WithLock runs fn while the map's lock is held.
+func WithLock[K comparable, V any](m *RobustSessionMap[K, V], fn func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fn()
+}
+
+// TableSlots is how many slots the map's table has room for, DeadlineSlots the same of its deadline heap.
+func TableSlots[K comparable, V any](m *RobustSessionMap[K, V]) (slots int) {
+	d := m.policy.Load().table.dir.Load()
+	for _, s := range d.distinct() {
+		slots += len(s.buckets) * slotsPerBucket
+	}
+	return slots
+}
+
+func DeadlineSlots[K comparable, V any](m *RobustSessionMap[K, V]) int {
+	return cap(m.policy.Load().deadlines.items)
+}
+
+// Armed reports whether the sweeper's timer is set.
+func Armed[K comparable, V any](m *RobustSessionMap[K, V]) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sweeper.wakeAt != never
+}
+
+// Coarse reports whether the map found its clock to be coarse, MonotonicBase whether it is a monotonic one.
+func Coarse[K comparable, V any](m *RobustSessionMap[K, V]) bool { return m.clock.coarse }
+
+func MonotonicBase[K comparable, V any](m *RobustSessionMap[K, V]) bool {
+	return m.clock.base != m.clock.base.Round(0)
+}
+
+// MakeCoarse has the map order accesses as it does on a coarse clock. The map must be unused yet.
+func MakeCoarse[K comparable, V any](m *RobustSessionMap[K, V]) {
+	m.clock.coarse = true
+	m.policy.Store(m.newPolicy())
+}
+
+// CheckInvariants looks at everything inside the map. It must be at rest: no call under way.
+func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.policy.Load()
+	if n := int(p.count.Load()); p.maxSize > 0 && n > p.maxSize {
+		return fmt.Errorf("%d entries in a map of %d", n, p.maxSize)
+	}
+	if m.closed.Load() && p.count.Load() != 0 {
+		return fmt.Errorf("%d entries in a closed map", p.count.Load())
+	}
+	if err := p.table.check(int(p.count.Load())); err != nil {
+		return fmt.Errorf("table: %w", err)
+	}
+	all := map[*entry[K, V]]bool{}
+	for e := range p.table.entries() {
+		if e.accessed.Load() == gone || e.value.Load() == nil {
+			return fmt.Errorf("key %v: ended, but in the table", e.key)
+		}
+		all[e] = true
+	}
+	if err := p.recency.check(all); err != nil {
+		return fmt.Errorf("recency: %w", err)
+	}
+	if err := p.checkDeadlines(all); err != nil {
+		return fmt.Errorf("deadlines: %w", err)
+	}
+	if next := p.nextDeadline(); !m.closed.Load() && next != never && m.sweeper.wakeAt > max(next, m.sweeper.last+m.sweeper.interval) {
+		return fmt.Errorf("sweeper: wakes at %d, the next deadline is %d", m.sweeper.wakeAt, next)
+	}
+	return nil
+}
+
+func (d *directory[K, V]) distinct() (all []*segment[K, V]) {
+	for i := 0; i < len(d.segments); {
+		s := d.segments[i].Load()
+		all = append(all, s)
+		i += 1 << (d.depth - s.depth)
+	}
+	return all
+}
+
+func (t *table[K, V]) check(count int) error {
+	d := t.dir.Load()
+	if len(d.segments) != 1<<d.depth {
+		return fmt.Errorf("directory of depth %d has %d segments", d.depth, len(d.segments))
+	}
+	total, deepest := 0, 0
+	for i := 0; i < len(d.segments); {
+		s := d.segments[i].Load()
+		width := 1 << (d.depth - s.depth)
+		for j := range width {
+			if d.segments[i+j].Load() != s {
+				return fmt.Errorf("directory entry %d+%d leads elsewhere", i, j)
+			}
+		}
+		if s.depth == d.depth {
+			deepest++
+		}
+		past := make([]int, len(s.buckets))
+		used := 0
+		for b := range s.buckets {
+			tags := s.buckets[b].tags.Load()
+			for slot := range s.buckets[b].slots {
+				e := s.buckets[b].slots[slot].Load()
+				tag := uint64(uint8(tags >> (8 * slot)))
+				if e == nil {
+					if tag != 0 {
+						return fmt.Errorf("tag without entry")
+					}
+					continue
+				}
+				used++
+				if tag != tagOf(e.hash) {
+					return fmt.Errorf("key %v: tag %x, want %x", e.key, tag, tagOf(e.hash))
+				}
+				if int(e.hash>>(32-d.depth))&^(width-1) != i {
+					return fmt.Errorf("key %v: in the wrong segment", e.key)
+				}
+				for at := s.home(e.hash); at != uint32(b); at = (at + 1) & s.mask {
+					past[at]++
+				}
+				if t.find(e.hash, e.key) != e {
+					return fmt.Errorf("key %v: not found", e.key)
+				}
+			}
+		}
+		for b := range s.buckets {
+			if n := s.buckets[b].tags.Load() >> overflowShift; n != overflowStuck && int(n) != past[b] {
+				return fmt.Errorf("bucket counts %d past it, want %d", n, past[b])
+			}
+		}
+		if used != s.used {
+			return fmt.Errorf("segment says %d used, has %d", s.used, used)
+		}
+		total += used
+		i += width
+	}
+	if deepest != d.deepest || deepest == 0 {
+		return fmt.Errorf("directory says %d deepest, has %d", d.deepest, deepest)
+	}
+	if total != d.count || total != count {
+		return fmt.Errorf("%d entries, directory says %d, policy %d", total, d.count, count)
+	}
+	return nil
+}
+
+func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
+	queued := map[*entry[K, V]]bool{}
+	for i := range r.lanes {
+		for e := r.lanes[i].head.Load(); e != nil && e != r.end; e = e.next.Load() {
+			if queued[e] {
+				return fmt.Errorf("key %v: queued twice", e.key)
+			}
+			queued[e] = true
+		}
+	}
+	if listed := r.shared.Len() + r.own.Len(); listed != len(all) {
+		return fmt.Errorf("%d listed, want %d", listed, len(all))
+	}
+	for _, l := range []*list.List{&r.shared, &r.own} {
+		var newer *entry[K, V]
+		for elem := l.Front(); elem != nil; elem = elem.Next() {
+			e := entryOf[K, V](elem)
+			if e.elem != elem || !all[e] {
+				return fmt.Errorf("key %v: listed, but not present", e.key)
+			}
+			if r.listOf(e) != l {
+				return fmt.Errorf("key %v: in the wrong list for idle timeout %d", e.key, e.idle.Load())
+			}
+			if (e.next.Load() != nil) != queued[e] {
+				return fmt.Errorf("key %v: queued mark and queue differ", e.key)
+			}
+			if queued[e] {
+				continue // its place is yet to come
+			}
+			if newer != nil && newer.stamp().compare(e.stamp()) < 0 {
+				return fmt.Errorf("keys %v, %v: out of order", newer.key, e.key)
+			}
+			newer = e
+		}
+	}
+	return nil
+}
+
+func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
+	d := &p.deadlines
+	for i, item := range d.items {
+		e := item.entry
+		if int(e.heapIndex) != i+1 || !all[e] {
+			return fmt.Errorf("key %v: index %d at place %d", e.key, e.heapIndex, i)
+		}
+		if i > 0 && d.Less(i, (i-1)/2) {
+			return fmt.Errorf("heap order broken at %d", i)
+		}
+	}
+	for e := range all {
+		idle := e.idle.Load()
+		at := after(e.created, p.timeouts.lifetime)
+		if idle != p.timeouts.idle {
+			at = min(at, after(e.accessed.Load(), idle))
+		}
+		if (at != never) != (e.heapIndex != 0) {
+			return fmt.Errorf("key %v: in the heap: %v", e.key, e.heapIndex != 0)
+		}
+		if e.heapIndex == 0 {
+			continue
+		}
+		placed := d.items[e.heapIndex-1].at
+		if placed > at || placed != at && e.next.Load() == nil {
+			return fmt.Errorf("key %v: placed at %d, expires at %d", e.key, placed, at)
+		}
+	}
+	return nil
+}
