@@ -226,3 +226,6 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 	}
 	return nil
 }
+
+// Subscribers is how many subscriptions a bus has.
+func Subscribers[K comparable](b *Bus[K]) int { return len(b.subscribers.all()) }

@@ -188,12 +188,23 @@ func WithOnRemove[K comparable, V any](fn func(key K, value V, cause Cause)) Opt
 // net under it.
 func WithSessionDeleted[K comparable](src Source[K]) Option {
 	return option(func(c *config) {
-		if src == nil || reflect.ValueOf(src).Kind() == reflect.Pointer && reflect.ValueOf(src).IsNil() {
+		if isNil(src) {
 			c.refuse("WithSessionDeleted", "nil", "a Source")
 			return
 		}
 		c.sources = append(c.sources, src)
 	})
+}
+
+func isNil(src any) bool {
+	v := reflect.ValueOf(src)
+	switch v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Chan, reflect.Slice:
+		return v.IsNil()
+	}
+	return false
 }
 
 // typed converts what an option holds to the type that fits the map.

@@ -1,0 +1,1168 @@
+package sessionmap_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionmap/sessionmap"
+)
+
+// The contract, promise by promise.
+
+const (
+	idle     = 10 * time.Minute
+	lifetime = time.Hour
+	never    = 1000 * time.Hour // for sweeps that are to stay away
+)
+
+// removals collects what OnRemove reports; for use on one goroutine at a time or under -race with its lock.
+type removals struct {
+	mu  sync.Mutex
+	all []removal
+}
+
+func (r *removals) option() sessionmap.Option { return sessionmap.WithOnRemove(r.add) }
+
+func (r *removals) add(key, value int, cause sessionmap.Cause) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, removal{key, value, cause})
+}
+
+// take returns what was reported since the last take.
+func (r *removals) take() []removal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.all
+	r.all = nil
+	return all
+}
+
+// newMap makes a map that is closed, and looked at, at the end of the test or bubble.
+func newMap[K comparable, V any](t *testing.T, opts ...sessionmap.Option) *sessionmap.RobustSessionMap[K, V] {
+	t.Helper()
+	m, err := sessionmap.New[K, V](opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, sessionmap.CheckInvariants(m))
+		assert.NoError(t, m.Close())
+		assert.NoError(t, sessionmap.CheckInvariants(m))
+	})
+	return m
+}
+
+func TestPromise1ReadYourWrites(t *testing.T) {
+	const goroutines, keys = 16, 2000
+	var lost atomic.Int64
+	m := newMap[int, int](t, sessionmap.WithMaxSize(goroutines*keys), sessionmap.WithOnRemove(func(_, _ int, cause sessionmap.Cause) {
+		if cause != sessionmap.Replaced && cause != sessionmap.Closed {
+			lost.Add(1)
+		}
+	}))
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range keys {
+				key := g*keys + i
+				for value := range 2 {
+					assert.True(t, m.Set(key, value))
+					got, ok := m.Get(key)
+					assert.True(t, ok)
+					assert.Equal(t, value, got)
+				}
+				other := rand.IntN(goroutines * keys)
+				m.Get(other)
+			}
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, goroutines*keys, m.Len())
+	for key := range goroutines * keys {
+		require.True(t, m.Contains(key))
+	}
+	assert.Zero(t, lost.Load())
+}
+
+func TestPromise2NoGhosts(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		opts  []sessionmap.Option
+		cause sessionmap.Cause
+	}{
+		{"idle", []sessionmap.Option{sessionmap.WithTTL(idle)}, sessionmap.Idle},
+		{"lifetime", []sessionmap.Option{sessionmap.WithTTL(0), sessionmap.WithMaxLifetime(idle)}, sessionmap.Lifetime},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out removals
+				m := newMap[int, int](t, append(tc.opts, sessionmap.WithSweepInterval(never), out.option())...)
+				m.Set(0, 0) // the first sweep comes at the first deadline, and then none for ages
+				time.Sleep(idle)
+				synctest.Wait()
+				require.Equal(t, []removal{{0, 0, tc.cause}}, out.take())
+
+				m.Set(1, 10)
+				time.Sleep(idle - 1)
+				for range 2 {
+					require.True(t, m.Contains(1), "alive until the deadline")
+				}
+				time.Sleep(1)
+				_, ok := m.Peek(1)
+				assert.False(t, ok, "Peek")
+				assert.False(t, m.Contains(1), "Contains")
+				_, ok = m.Get(1)
+				assert.False(t, ok, "Get")
+				assert.False(t, m.Touch(1), "Touch")
+				_, ok = m.Entry(1)
+				assert.False(t, ok, "Entry")
+				assert.Empty(t, maps.Collect(m.All()), "All")
+				assert.Empty(t, maps.Collect(m.Oldest()), "Oldest")
+				assert.Empty(t, slices.Collect(m.Keys()), "Keys")
+				assert.Zero(t, m.DeleteFunc(func(int, int) bool { return true }), "DeleteFunc")
+				assert.Equal(t, 1, m.Len(), "no sweep has met it")
+				assert.Empty(t, out.take())
+
+				assert.False(t, m.Delete(1), "Delete")
+				_, ok = m.Take(1)
+				assert.False(t, ok, "Take")
+				actual, loaded := m.GetOrSet(1, 11)
+				assert.False(t, loaded, "GetOrSet")
+				assert.Equal(t, 11, actual)
+				assert.Equal(t, []removal{{1, 10, tc.cause}}, out.take())
+
+				time.Sleep(idle)
+				m.Update(1, func(old int, ok bool) (int, bool) {
+					assert.False(t, ok, "Update")
+					return 12, true
+				})
+				assert.Equal(t, []removal{{1, 11, tc.cause}}, out.take())
+
+				time.Sleep(idle)
+				m.Set(1, 13)
+				assert.Equal(t, []removal{{1, 12, tc.cause}}, out.take(), "overwriting what is expired replaces nothing")
+				entry, _ := m.Entry(1)
+				assert.WithinDuration(t, time.Now(), entry.Created, 0, "a new session")
+
+				time.Sleep(idle)
+				assert.Zero(t, m.Clear(), "Clear")
+				assert.Equal(t, []removal{{1, 13, tc.cause}}, out.take())
+			})
+		})
+	}
+}
+
+func TestPromise2TouchExtendsAndDoesNotRevive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(never))
+		accesses := map[string]func(){
+			"Get":        func() { m.Get(1) },
+			"Touch":      func() { m.Touch(1) },
+			"Set":        func() { m.Set(1, 1) },
+			"SetWithTTL": func() { m.SetWithTTL(1, 1, idle) },
+			"GetOrSet":   func() { m.GetOrSet(1, 1) },
+			"Update":     func() { m.Update(1, func(int, bool) (int, bool) { return 1, true }) },
+		}
+		for name, access := range accesses {
+			m.Set(1, 1)
+			time.Sleep(idle - 1)
+			access()
+			time.Sleep(idle - 1)
+			assert.True(t, m.Contains(1), "%s is an access", name)
+			time.Sleep(1)
+			assert.False(t, m.Contains(1), "%s extends no further", name)
+		}
+		others := map[string]func(){
+			"Peek":       func() { m.Peek(1) },
+			"Contains":   func() { m.Contains(1) },
+			"Entry":      func() { m.Entry(1) },
+			"All":        func() { _ = maps.Collect(m.All()) },
+			"Keys":       func() { _ = slices.Collect(m.Keys()) },
+			"Oldest":     func() { _ = maps.Collect(m.Oldest()) },
+			"Len":        func() { m.Len() },
+			"Stats":      func() { m.Stats() },
+			"DeleteFunc": func() { m.DeleteFunc(func(int, int) bool { return false }) },
+			"Sweep":      func() { m.Sweep() },
+		}
+		for name, other := range others {
+			m.Set(1, 1)
+			time.Sleep(idle - 1)
+			other()
+			time.Sleep(1)
+			assert.False(t, m.Contains(1), "%s is no access", name)
+		}
+	})
+}
+
+func TestPromise3ExactBound(t *testing.T) {
+	const size, goroutines = 100, 8
+	var early atomic.Int64
+	var m *sessionmap.RobustSessionMap[int, int]
+	m = newMap[int, int](t, sessionmap.WithMaxSize(size))
+	for i := range size {
+		m.Set(i, i)
+	}
+	assert.Equal(t, size, m.Len())
+	assert.Zero(t, m.Stats().Removals[sessionmap.Evicted], "nothing is evicted below the bound")
+
+	stop := make(chan struct{})
+	var watch, work sync.WaitGroup
+	watch.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if m.Len() > size {
+					early.Add(1)
+				}
+			}
+		}
+	})
+	for g := range goroutines {
+		work.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 1))
+			for range 20000 {
+				if key := rng.IntN(4 * size); rng.IntN(4) == 0 {
+					m.Delete(key)
+				} else {
+					m.Set(key, key)
+				}
+			}
+		})
+	}
+	work.Wait()
+	close(stop)
+	watch.Wait()
+	assert.Zero(t, early.Load(), "Len over the bound")
+}
+
+func TestPromise3ExpiredGivesWayFirst(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		opts  []sessionmap.Option
+		set   func(m *sessionmap.RobustSessionMap[int, int], key int)
+		cause sessionmap.Cause
+	}{
+		{"idle", []sessionmap.Option{sessionmap.WithTTL(idle)},
+			func(m *sessionmap.RobustSessionMap[int, int], key int) { m.Set(key, key) }, sessionmap.Idle},
+		{"own idle", []sessionmap.Option{sessionmap.WithTTL(never)},
+			func(m *sessionmap.RobustSessionMap[int, int], key int) { m.SetWithTTL(key, key, idle) }, sessionmap.Idle},
+		{"lifetime", []sessionmap.Option{sessionmap.WithTTL(never), sessionmap.WithMaxLifetime(idle)},
+			func(m *sessionmap.RobustSessionMap[int, int], key int) { m.Set(key, key) }, sessionmap.Lifetime},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out removals
+				m := newMap[int, int](t, append(tc.opts, sessionmap.WithMaxSize(3), sessionmap.WithSweepInterval(never), out.option())...)
+				m.Set(0, 0)
+				m.Delete(0)
+				out.take()
+				// Key 1 will be expired, 2 and 3 live. With an own timeout 1 is also the most recently accessed.
+				m.SetWithTTL(9, 9, 1) // draws the one early sweep
+				time.Sleep(1)
+				synctest.Wait()
+				out.take()
+				tc.set(m, 1)
+				time.Sleep(idle / 2)
+				m.Set(2, 2)
+				m.Set(3, 3)
+				if tc.name == "own idle" {
+					m.Touch(1)
+					time.Sleep(idle / 2)
+				}
+				time.Sleep(idle / 2)
+				require.Equal(t, 3, m.Len())
+				m.Set(4, 4)
+				assert.Equal(t, []removal{{1, 1, tc.cause}}, out.take())
+				assert.Equal(t, 3, m.Len())
+				m.Set(5, 5)
+				assert.Equal(t, []removal{{2, 2, sessionmap.Evicted}}, out.take())
+			})
+		})
+	}
+}
+
+// TestPromise4ExactLRU is the smallest case; TestModel and TestModelOfOrder have the large ones.
+func TestPromise4ExactLRU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
+		var out removals
+		m := newMap[int, int](t, sessionmap.WithMaxSize(3), out.option())
+		assert.True(t, sessionmap.Coarse(m), "the clock of a bubble is coarse")
+		m.Set(1, 1)
+		m.Set(2, 2)
+		m.Set(3, 3)
+		m.Get(1)
+		m.Get(3)
+		m.Get(1)
+		m.Touch(2)
+		m.Peek(3)
+		assert.Equal(t, []int{3, 1, 2}, keysOfMap(m))
+		m.Set(4, 4)
+		m.Set(5, 5)
+		m.Set(6, 6)
+		assert.Equal(t, []removal{{3, 3, sessionmap.Evicted}, {1, 1, sessionmap.Evicted}, {2, 2, sessionmap.Evicted}}, out.take())
+	})
+}
+
+// TestPromise4OrderAmongGoroutines hands a baton around: accesses that did not overlap keep their order.
+func TestPromise4OrderAmongGoroutines(t *testing.T) {
+	const size, goroutines, rounds = 64, 8, 300
+	m := newMap[int, int](t, sessionmap.WithMaxSize(size))
+	for i := range size {
+		m.Set(i, i)
+	}
+	var order []int // guarded by the baton
+	baton := make(chan int, 1)
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 7))
+			for n := range baton {
+				if n == rounds {
+					close(baton)
+					return
+				}
+				key := rng.IntN(size)
+				m.Get(key)
+				order = append(slices.DeleteFunc(order, func(k int) bool { return k == key }), key)
+				baton <- n + 1
+			}
+		})
+	}
+	baton <- 0
+	wg.Wait()
+	oldest := keysOfMap(m)
+	assert.Equal(t, order, oldest[len(oldest)-len(order):])
+	for i := range size {
+		m.Set(1000+i, 0)
+		require.False(t, m.Contains(oldest[i]))
+	}
+}
+
+// keysOfMap returns the keys, least recently accessed first.
+func keysOfMap[V any](m *sessionmap.RobustSessionMap[int, V]) (keys []int) {
+	for key := range m.Oldest() {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// TestPromise5TouchBeatsExpiry has readers race the sweep at the deadline: an access that was granted keeps
+// the entry for another idle timeout.
+func TestPromise5TouchBeatsExpiry(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(1))
+			m.Set(1, 1)
+			time.Sleep(idle - 1)
+			var hit atomic.Bool
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					if m.Touch(1) {
+						hit.Store(true)
+					}
+				})
+			}
+			wg.Go(func() { time.Sleep(1); m.Sweep() })
+			wg.Wait()
+			synctest.Wait()
+			assert.True(t, hit.Load())
+			assert.True(t, m.Contains(1))
+		})
+	}
+}
+
+// TestPromise6EachValueLeavesOnce is the accounting law under all causes at once: values put in = values
+// present + removals reported, each value once.
+func TestPromise6EachValueLeavesOnce(t *testing.T) {
+	const goroutines, steps, keys = 16, 4000, 60
+	var rejected atomic.Int64
+	put := make([]bool, goroutines*steps+1) // by value, each written by one goroutine
+	left := make([]atomic.Int32, goroutines*steps+1)
+	bus := sessionmap.NewBus[int]()
+	m, err := sessionmap.New[int, int](
+		sessionmap.WithMaxSize(keys/2), sessionmap.WithTTL(time.Millisecond), sessionmap.WithMaxLifetime(3*time.Millisecond),
+		sessionmap.WithSweepInterval(time.Microsecond), sessionmap.WithSessionDeleted(bus),
+		sessionmap.WithOnRemove(func(_, value int, cause sessionmap.Cause) {
+			left[value].Add(1)
+			if cause == sessionmap.Rejected {
+				rejected.Add(1)
+			}
+		}))
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 3))
+			for i := range steps {
+				key, value := rng.IntN(keys), 1+g*steps+i
+				switch op := rng.IntN(100); {
+				case op < 30:
+					put[value] = true
+					m.Set(key, value)
+				case op < 40:
+					put[value] = true
+					m.SetWithTTL(key, value, time.Duration(1+rng.IntN(2000))*time.Microsecond)
+				case op < 50:
+					if _, loaded := m.GetOrSet(key, value); !loaded {
+						put[value] = true
+					}
+				case op < 60:
+					if got, ok := m.Update(key, func(int, bool) (int, bool) { return value, rng.IntN(4) > 0 }); ok && got == value {
+						put[value] = true
+					}
+				case op < 70:
+					m.Get(key)
+				case op < 80:
+					m.Delete(key)
+				case op < 88:
+					bus.Publish(key)
+				case op < 92:
+					m.Sweep()
+				case op < 94:
+					m.DeleteFunc(func(key, _ int) bool { return key%7 == 0 })
+				case op < 95:
+					m.Clear()
+				default:
+					for range m.All() {
+					}
+				}
+				if g == 0 && i == steps*9/10 {
+					assert.NoError(t, m.Close())
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s := m.Stats()
+	var removed uint64
+	for _, n := range s.Removals {
+		removed += n
+	}
+	assert.Zero(t, s.Live)
+	assert.Equal(t, s.Sets, removed, "sets = live + removals")
+	var values int64
+	for value := range left {
+		n := left[value].Load()
+		require.LessOrEqual(t, n, int32(1), "value %d left twice", value)
+		require.True(t, n == 1 || !put[value], "value %d was lost", value)
+		values += int64(n)
+	}
+	assert.Equal(t, removed, uint64(values), "each removal was reported once")
+	assert.Equal(t, uint64(rejected.Load()), s.Removals[sessionmap.Rejected])
+	t.Log(s.Removals) // how often each cause occurs is up to the machine
+	assert.NoError(t, sessionmap.CheckInvariants(m))
+}
+
+func TestPromise7CallbacksMayCallEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := sessionmap.NewBus[int]()
+		var m *sessionmap.RobustSessionMap[int, int]
+		var causes []sessionmap.Cause
+		everything := func() {
+			m.Get(100)
+			m.Peek(100)
+			m.Contains(100)
+			m.Touch(100)
+			m.Entry(100)
+			m.Set(100, 1)
+			m.SetWithTTL(100, 1, idle)
+			m.GetOrSet(100, 1)
+			m.Update(100, func(int, bool) (int, bool) { return 1, true })
+			for range m.All() {
+			}
+			for range m.Oldest() {
+			}
+			m.DeleteFunc(func(key, _ int) bool { return key == 100 })
+			m.Set(100, 1)
+			m.Take(100)
+			m.Delete(100)
+			m.Len()
+			m.Stats()
+			m.Sweep()
+			m.OnRemove(func(int, int, sessionmap.Cause) {})()
+			bus.Publish(100)
+		}
+		m = newMap[int, int](t, sessionmap.WithMaxSize(3), sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(1), sessionmap.WithSessionDeleted(bus),
+			sessionmap.WithOnRemove(func(key, _ int, cause sessionmap.Cause) {
+				if key != 100 {
+					causes = append(causes, cause)
+					everything()
+				}
+			}))
+		m.Set(1, 1)
+		m.Set(1, 1)
+		m.Delete(1)
+		m.Set(2, 2)
+		bus.Publish(2)
+		m.Set(3, 3)
+		time.Sleep(idle)
+		synctest.Wait()
+		m.Set(4, 4)
+		m.Set(5, 5)
+		m.Set(6, 6)
+		m.Set(7, 7)
+		m.DeleteFunc(func(int, int) bool { everything(); return false })
+		m.Update(8, func(int, bool) (int, bool) { everything(); return 8, true })
+		m.Clear()
+		m.Set(9, 9)
+		require.NoError(t, m.Close())
+		m.Set(10, 10)
+		assert.Subset(t, causes, []sessionmap.Cause{sessionmap.Replaced, sessionmap.Deleted, sessionmap.SessionDeleted, sessionmap.Idle,
+			sessionmap.Evicted, sessionmap.Cleared, sessionmap.Closed, sessionmap.Rejected})
+	})
+}
+
+// TestPromise7CloseInCallbacks closes the map from inside the callback of each kind of removal.
+func TestPromise7CloseInCallbacks(t *testing.T) {
+	bus := sessionmap.NewBus[int]()
+	for name, remove := range map[string]func(m *sessionmap.RobustSessionMap[int, int]){
+		"Set":    func(m *sessionmap.RobustSessionMap[int, int]) { m.Set(1, 20) },
+		"Delete": func(m *sessionmap.RobustSessionMap[int, int]) { m.Delete(1) },
+		"evict":  func(m *sessionmap.RobustSessionMap[int, int]) { m.Set(3, 3) },
+		"event":  func(*sessionmap.RobustSessionMap[int, int]) { bus.Publish(1) },
+		"sweep":  func(*sessionmap.RobustSessionMap[int, int]) { time.Sleep(idle) },
+		"Sweep":  func(m *sessionmap.RobustSessionMap[int, int]) { time.Sleep(idle); m.Sweep() },
+		"Clear":  func(m *sessionmap.RobustSessionMap[int, int]) { m.Clear() },
+		"Close":  func(m *sessionmap.RobustSessionMap[int, int]) { m.Close() },
+		"Update": func(m *sessionmap.RobustSessionMap[int, int]) {
+			m.Update(1, func(int, bool) (int, bool) { m.Close(); return 0, true })
+		},
+		"DeleteFunc": func(m *sessionmap.RobustSessionMap[int, int]) {
+			m.DeleteFunc(func(int, int) bool { m.Close(); return true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out removals
+				var m *sessionmap.RobustSessionMap[int, int]
+				m = newMap[int, int](t, sessionmap.WithMaxSize(2), sessionmap.WithTTL(idle), sessionmap.WithSessionDeleted(bus),
+					sessionmap.WithOnRemove(func(key, value int, cause sessionmap.Cause) {
+						out.add(key, value, cause)
+						assert.NoError(t, m.Close())
+					}))
+				m.Set(1, 1)
+				m.Set(2, 2)
+				start := time.Now()
+				remove(m)
+				synctest.Wait()
+				assert.Less(t, time.Since(start), idle+sessionmap.CloseGrace, "nothing waited for itself")
+				assert.False(t, m.Set(4, 4))
+				assert.Zero(t, m.Len())
+				left := map[int]int{}
+				for _, r := range out.take() {
+					left[r.value]++
+				}
+				for _, value := range []int{1, 2, 4} {
+					assert.Equal(t, 1, left[value], "value %d", value)
+				}
+			})
+		})
+	}
+}
+
+func TestPromise7BlockedCallbackHoldsUpOnlyItsCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		m := newMap[int, int](t, sessionmap.WithMaxSize(2), sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(1),
+			sessionmap.WithOnRemove(func(key, _ int, _ sessionmap.Cause) {
+				if key < 0 {
+					<-release
+				}
+			}))
+		returned := make(chan string, 2)
+		m.Set(-1, 0)
+		go func() { m.Delete(-1); returned <- "Delete" }()
+		m.SetWithTTL(-2, 0, 1) // blocks the background sweep
+		time.Sleep(1)
+		synctest.Wait()
+		for key := range 5 {
+			require.True(t, m.Set(key, key))
+			require.True(t, m.Contains(key))
+			require.LessOrEqual(t, m.Len(), 2)
+		}
+		require.True(t, m.Delete(4))
+		m.Set(5, 5)
+		time.Sleep(idle)
+		assert.False(t, m.Contains(5))
+		assert.Equal(t, 2, m.Sweep(), "a sweep of one's own goes on")
+		assert.Empty(t, returned)
+		close(release)
+		synctest.Wait()
+		assert.Equal(t, "Delete", <-returned)
+	})
+}
+
+func TestPromise7ReportedBeforeTheCallReturns(t *testing.T) {
+	var out removals
+	m := newMap[int, int](t, sessionmap.WithMaxSize(1), out.option())
+	m.Set(1, 1)
+	m.Set(1, 2)
+	assert.Equal(t, []removal{{1, 1, sessionmap.Replaced}}, out.take())
+	m.Set(2, 3)
+	assert.Equal(t, []removal{{1, 2, sessionmap.Evicted}}, out.take())
+	m.Delete(2)
+	assert.Equal(t, []removal{{2, 3, sessionmap.Deleted}}, out.take())
+	m.Set(3, 4)
+	m.Clear()
+	assert.Equal(t, []removal{{3, 4, sessionmap.Cleared}}, out.take())
+	m.Set(4, 5)
+	require.NoError(t, m.Close())
+	assert.Equal(t, []removal{{4, 5, sessionmap.Closed}}, out.take())
+	m.Set(5, 6)
+	assert.Equal(t, []removal{{5, 6, sessionmap.Rejected}}, out.take())
+}
+
+// A syncBuffer is a log to write from one goroutine and read from another.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func TestPromise7PanicIsCaughtCountedLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log syncBuffer
+		var out removals
+		m := newMap[string, int](t, sessionmap.WithName("agents"), sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(1),
+			sessionmap.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+			sessionmap.WithOnRemove(func(key string, _ int, _ sessionmap.Cause) {
+				var none map[string]int
+				none["x"] = 1
+			}),
+			sessionmap.WithOnRemove(func(_ string, value int, cause sessionmap.Cause) { out.add(0, value, cause) }))
+		m.Set("secret", 1)
+		m.Set("secret", 2)
+		assert.Equal(t, []removal{{0, 1, sessionmap.Replaced}}, out.take(), "the other callback still hears")
+		assert.Equal(t, uint64(1), m.Stats().CallbackPanics)
+		for _, want := range []string{"agents", "OnRemove", "key_type=string", "value_type=int", "nil map", "sessionmap_test.go"} {
+			assert.Contains(t, log.String(), want)
+		}
+		assert.NotContains(t, log.String(), "secret", "a session id is no matter for a log")
+
+		time.Sleep(idle)
+		synctest.Wait()
+		assert.Equal(t, []removal{{0, 2, sessionmap.Idle}}, out.take())
+		m.Set("again", 3)
+		time.Sleep(idle)
+		synctest.Wait()
+		assert.Equal(t, []removal{{0, 3, sessionmap.Idle}}, out.take(), "the sweeper outlives a panic")
+
+		m.Set("x", 4)
+		value, ok := m.Update("x", func(int, bool) (int, bool) { panic("update") })
+		assert.True(t, ok)
+		assert.Equal(t, 4, value)
+		assert.Zero(t, m.DeleteFunc(func(string, int) bool { panic("predicate") }))
+		_, ok = m.Update("x", nil)
+		assert.True(t, ok, "a nil function panics like any other")
+		assert.True(t, m.Contains("x"))
+		assert.Empty(t, out.take())
+		assert.Equal(t, uint64(6), m.Stats().CallbackPanics)
+	})
+}
+
+// A badLogger panics: the one who logs a callback's panic must survive that too.
+type badLogger struct{ slog.Handler }
+
+func (badLogger) Enabled(context.Context, slog.Level) bool { panic("logger") }
+func (l badLogger) WithAttrs([]slog.Attr) slog.Handler     { return l }
+
+func TestPromise7LoggerThatPanics(t *testing.T) {
+	m := newMap[int, int](t, sessionmap.WithLogger(slog.New(badLogger{})),
+		sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { panic("callback") }))
+	m.Set(1, 1)
+	assert.True(t, m.Delete(1))
+	assert.Equal(t, uint64(1), m.Stats().CallbackPanics)
+}
+
+// TestPromise7Goexit ends the goroutine in a callback, as t.FailNow does: what else left is still reported.
+func TestPromise7Goexit(t *testing.T) {
+	for name, remove := range map[string]func(m *sessionmap.RobustSessionMap[int, int]){
+		"Clear": func(m *sessionmap.RobustSessionMap[int, int]) { m.Clear() },
+		"Close": func(m *sessionmap.RobustSessionMap[int, int]) { m.Close() },
+		"Sweep": func(m *sessionmap.RobustSessionMap[int, int]) { time.Sleep(idle) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const keys = 300 // several batches
+				var out removals
+				m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithOnRemove(func(key, value int, cause sessionmap.Cause) {
+					out.add(key, value, cause)
+					if key%100 == 0 {
+						runtime.Goexit()
+					}
+				}))
+				for key := range keys {
+					m.Set(key, key)
+				}
+				go remove(m)
+				time.Sleep(idle)
+				synctest.Wait()
+				time.Sleep(10 * sessionmap.DefaultSweepInterval)
+				synctest.Wait()
+				assert.Len(t, out.take(), keys)
+			})
+		})
+	}
+}
+
+func TestPromise8CloseIsIdempotent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out removals
+		m := newMap[int, int](t, out.option())
+		m.Set(1, 1)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				assert.NoError(t, m.Close())
+				assert.Len(t, out.all, 1, "all is reported when any Close returns")
+			})
+		}
+		wg.Wait()
+		assert.False(t, sessionmap.Armed(m))
+		assert.False(t, m.Set(1, 2))
+		assert.False(t, m.SetWithTTL(1, 3, idle))
+		actual, loaded := m.GetOrSet(1, 4)
+		assert.Equal(t, 4, actual)
+		assert.False(t, loaded)
+		value, ok := m.Update(1, func(int, bool) (int, bool) { t.Error("called"); return 5, true })
+		assert.Zero(t, value)
+		assert.False(t, ok)
+		assert.Equal(t, []removal{{1, 1, sessionmap.Closed}, {1, 2, sessionmap.Rejected}, {1, 3, sessionmap.Rejected}, {1, 4, sessionmap.Rejected}}, out.take())
+		assert.False(t, m.Contains(1))
+		assert.False(t, m.Delete(1))
+		assert.Zero(t, m.Len())
+		assert.Zero(t, m.Clear())
+		assert.Zero(t, m.Sweep())
+		assert.Empty(t, maps.Collect(m.All()))
+	})
+}
+
+func TestPromise8CloseWaitsForTheSweepButNotForEver(t *testing.T) {
+	for _, who := range []string{"sweep", "Close"} {
+		t.Run(who, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				m := sessionmap.MustNew[int, int](sessionmap.WithTTL(idle), sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { <-release }))
+				m.Set(1, 1)
+				if who == "sweep" {
+					time.Sleep(idle)
+					synctest.Wait()
+				}
+				start := time.Now()
+				assert.ErrorIs(t, m.Close(), sessionmap.ErrCloseTimeout)
+				assert.Equal(t, sessionmap.CloseGrace, time.Since(start))
+				go func() { time.Sleep(sessionmap.CloseGrace / 2); close(release) }()
+				assert.NoError(t, m.Close(), "the callback has returned meanwhile")
+				assert.Equal(t, sessionmap.CloseGrace*3/2, time.Since(start))
+			})
+		})
+	}
+}
+
+func TestPromise8CloseConcurrentWithEverything(t *testing.T) {
+	for range 50 {
+		bus := sessionmap.NewBus[int]()
+		ctx, cancel := context.WithCancel(t.Context())
+		m := newMap[int, int](t, sessionmap.WithContext(ctx), sessionmap.WithSessionDeleted(bus), sessionmap.WithTTL(time.Millisecond), sessionmap.WithSweepInterval(1))
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for i := range 200 {
+					m.Set(i, g)
+					m.Get(i)
+					m.GetOrSet(i, g)
+					m.Update(i, func(old int, _ bool) (int, bool) { return old + 1, old%2 == 0 })
+					bus.Publish(i)
+					m.Delete(i)
+					if i == 100 {
+						switch g {
+						case 0:
+							m.Clear()
+						case 1:
+							cancel()
+						case 2:
+							assert.NoError(t, m.Close())
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		cancel()
+		assert.NoError(t, m.Close())
+		s := m.Stats()
+		var removed uint64
+		for _, n := range s.Removals {
+			removed += n
+		}
+		require.Equal(t, s.Sets, removed)
+	}
+}
+
+// TestPromise8DroppedWithoutClose: the garbage collector takes a forgotten map with all that is in it, the
+// sweeper, the subscription and the watch on the context notwithstanding.
+func TestPromise8DroppedWithoutClose(t *testing.T) {
+	type agent struct{ history [1 << 10]byte }
+	bus := sessionmap.NewBus[int]()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	before := runtime.NumGoroutine()
+	const maps = 20
+	var collected atomic.Int64
+	for range maps {
+		m := sessionmap.MustNew[int, *agent](sessionmap.WithSessionDeleted(bus), sessionmap.WithContext(ctx))
+		a := &agent{}
+		runtime.AddCleanup(a, func(int) { collected.Add(1) }, 0)
+		m.Set(1, a)
+		m.Get(1)
+	}
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before, "an idle map has no goroutine")
+	for collected.Load() < maps { // the test's own time limit is the only one
+		runtime.GC()
+		runtime.Gosched()
+	}
+	bus.Publish(1) // finds the maps gone, and unsubscribes them
+	for sessionmap.Subscribers(bus) > 0 {
+		runtime.Gosched()
+	}
+}
+
+func TestPromise8DeletingFrees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const burst = 100_000
+		m := newMap[int, int](t, sessionmap.WithMaxSize(0), sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime))
+		for key := range 100 {
+			m.Set(key, key)
+		}
+		table, deadlines := sessionmap.TableSlots(m), sessionmap.DeadlineSlots(m)
+		fill := func() {
+			for key := range burst {
+				m.Set(1000+key, key)
+			}
+			require.Greater(t, sessionmap.TableSlots(m), burst)
+			require.GreaterOrEqual(t, sessionmap.DeadlineSlots(m), burst)
+		}
+		settled := func(how string) {
+			t.Helper()
+			assert.Equal(t, 100, m.Len(), how)
+			assert.LessOrEqual(t, sessionmap.TableSlots(m), 4*table, how)
+			assert.LessOrEqual(t, sessionmap.DeadlineSlots(m), 4*deadlines, how)
+			assert.NoError(t, sessionmap.CheckInvariants(m), how)
+		}
+		fill()
+		for key := range burst {
+			m.Delete(1000 + key)
+		}
+		settled("Delete")
+		fill()
+		time.Sleep(idle / 2)
+		for key := range 100 {
+			m.Touch(key)
+		}
+		time.Sleep(idle / 2)
+		synctest.Wait()
+		settled("sweep")
+	})
+}
+
+func TestPromise9EventsAreHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out removals
+		var deleted func(int, time.Time)
+		cancelled := 0
+		source := sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
+			deleted = fn
+			return func() { cancelled++ }, nil
+		})
+		m := newMap[int, int](t, sessionmap.WithSessionDeleted(source), out.option())
+		deleted(1, time.Time{})
+		deleted(1, time.Now().Add(time.Hour))
+		assert.Empty(t, out.take(), "unknown sessions")
+
+		// wall strips the monotonic reading, as sending a time to another process does.
+		wall := func(at time.Time) time.Time { return at.Round(0) }
+		start := time.Now()
+		time.Sleep(time.Second)
+		for _, tc := range []struct {
+			name string
+			at   time.Time
+			ends bool
+		}{
+			{"long before", start.Add(-time.Hour), false},
+			{"long before, by the wall", wall(start.Add(-time.Hour)), false},
+			{"just before", start.Add(time.Second - 1), false},
+			{"just before, by the wall", wall(start.Add(time.Second - 1)), false},
+			{"the same moment", start.Add(time.Second), true},
+			{"the same moment, by the wall", wall(start.Add(time.Second)), true},
+			{"now", time.Time{}, true},
+			{"in the future", start.Add(time.Hour), true},
+			{"in the future, by the wall", wall(start.Add(time.Hour)), true},
+			{"before time began", time.Unix(-1<<40, 0), false},
+		} {
+			m.Set(1, 1)
+			deleted(1, tc.at)
+			assert.Equal(t, !tc.ends, m.Contains(1), tc.name)
+			if tc.ends {
+				assert.Equal(t, []removal{{1, 1, sessionmap.SessionDeleted}}, out.take(), tc.name)
+			}
+			deleted(1, tc.at) // doubled
+			m.Delete(1)
+			out.take()
+		}
+
+		// An access does not make a session newer: only its creation counts.
+		m.Set(1, 1)
+		event := time.Now()
+		time.Sleep(time.Second)
+		m.Set(1, 2)
+		m.Get(1)
+		out.take()
+		deleted(1, event)
+		assert.Equal(t, []removal{{1, 2, sessionmap.SessionDeleted}}, out.take())
+
+		// An event for an expired session is too late: it has ended for idleness.
+		m.Set(1, 1)
+		time.Sleep(sessionmap.DefaultTTL)
+		deleted(1, time.Time{})
+		time.Sleep(sessionmap.DefaultSweepInterval)
+		synctest.Wait()
+		assert.Equal(t, []removal{{1, 1, sessionmap.Idle}}, out.take())
+
+		require.NoError(t, m.Close())
+		assert.Equal(t, 1, cancelled)
+		deleted(1, time.Time{})
+		assert.Empty(t, out.take())
+	})
+}
+
+func TestPromise9SourcesThatMisbehave(t *testing.T) {
+	t.Run("flood", func(t *testing.T) {
+		bus := sessionmap.NewBus[int]()
+		m := newMap[int, int](t, sessionmap.WithSessionDeleted(bus))
+		for key := range 100 {
+			m.Set(key, key)
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for id := range 20000 {
+					bus.Publish(id)
+				}
+			})
+		}
+		wg.Wait()
+		assert.Zero(t, m.Len())
+		assert.Equal(t, uint64(100), m.Stats().Removals[sessionmap.SessionDeleted])
+	})
+	t.Run("calls within Subscribe", func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(deleted func(int, time.Time)) (func(), error) {
+			deleted(1, time.Time{})
+			return nil, nil // and has no cancel
+		})))
+		m.Set(1, 1)
+		assert.True(t, m.Contains(1))
+	})
+	t.Run("cancel panics", func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithLogger(slog.New(slog.DiscardHandler)), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](
+			func(func(int, time.Time)) (func(), error) { return func() { panic("cancel") }, nil })))
+		assert.NoError(t, m.Close())
+		assert.Equal(t, uint64(1), m.Stats().CallbackPanics)
+	})
+	t.Run("cancel blocks", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			var out removals
+			m := newMap[int, int](t, out.option(), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](
+				func(func(int, time.Time)) (func(), error) { return func() { <-release }, nil })))
+			m.Set(1, 1)
+			assert.ErrorIs(t, m.Close(), sessionmap.ErrCloseTimeout)
+			assert.Len(t, out.take(), 1, "the values are released all the same")
+			close(release)
+		})
+	})
+	for name, source := range map[string]sessionmap.SourceFunc[int]{
+		"refuses": func(func(int, time.Time)) (func(), error) { return nil, errors.New("no such topic") },
+		"panics":  func(func(int, time.Time)) (func(), error) { panic("no such topic") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bus := sessionmap.NewBus[int]()
+			m, err := sessionmap.New[int, int](sessionmap.WithLogger(slog.New(slog.DiscardHandler)), sessionmap.WithSessionDeleted(bus), sessionmap.WithSessionDeleted(source))
+			assert.Nil(t, m)
+			var option *sessionmap.OptionError
+			require.ErrorAs(t, err, &option)
+			assert.Equal(t, "WithSessionDeleted", option.Option)
+			assert.Contains(t, err.Error(), "SourceFunc")
+			if name == "refuses" {
+				assert.Contains(t, err.Error(), "no such topic")
+			}
+			assert.Zero(t, sessionmap.Subscribers(bus), "the other subscription is undone")
+		})
+	}
+}
+
+// TestPromise10GetTakesNoLock: these return while somebody holds the map's lock.
+func TestPromise10GetTakesNoLock(t *testing.T) {
+	m := newMap[int, int](t)
+	for key := range 1000 { // enough first touches for many drains
+		m.Set(key, key)
+	}
+	sessionmap.WithLock(m, func() {
+		for key := range 1000 {
+			value, ok := m.Get(key)
+			require.True(t, ok)
+			require.Equal(t, key, value)
+		}
+		m.Get(-1)
+		m.Peek(1)
+		m.Contains(1)
+		m.Touch(1)
+		m.Entry(1)
+		m.Set(1, 2) // an overwrite
+		m.GetOrSet(1, 3)
+		m.Update(1, func(int, bool) (int, bool) { return 3, true })
+		m.Delete(-1)
+		m.Len()
+		m.Stats()
+		for range m.All() {
+		}
+		for range m.Oldest() {
+		}
+	})
+	value, _ := m.Get(1)
+	assert.Equal(t, 3, value)
+}
+
+func TestPromise10Allocations(t *testing.T) {
+	type agent struct{ id string }
+	const size = 1000
+	m := newMap[string, *agent](t, sessionmap.WithMaxSize(size))
+	keys := make([]string, 4*size)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("session-%d", i)
+	}
+	a := &agent{}
+	for i := range 2 * size {
+		m.Set(keys[i], a)
+	}
+	i := 0
+	for _, tc := range []struct {
+		name string
+		most float64
+		op   func()
+	}{
+		{"Get hit", 0, func() { m.Get(keys[size+i%size]) }},
+		{"Get miss", 0, func() { m.Get(keys[3*size]) }},
+		{"Peek", 0, func() { m.Peek(keys[size]) }},
+		{"Touch", 0, func() { m.Touch(keys[size+i%size]) }},
+		{"overwrite", 1, func() { m.Set(keys[size+i%size], a) }},
+		{"insert and evict", 2, func() { m.Set(keys[i%len(keys)], a) }},
+	} {
+		i = 0
+		allocs := testing.AllocsPerRun(size, func() { tc.op(); i++ })
+		assert.LessOrEqual(t, allocs, tc.most, tc.name)
+	}
+	structs := newMap[struct {
+		tenant int
+		id     string
+	}, int](t)
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		structs.Get(struct {
+			tenant int
+			id     string
+		}{1, "x"})
+	}), "a struct for a key")
+}
+
+// TestPromise10SweepsInPieces: within the callbacks of a large sweep the lock is free, and the rest of the
+// expired entries is still there.
+func TestPromise10SweepsInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const total = 10 * sessionmap.SweepBatch
+		var lens []int
+		var m *sessionmap.RobustSessionMap[int, int]
+		m = newMap[int, int](t, sessionmap.WithMaxSize(0), sessionmap.WithTTL(idle), sessionmap.WithOnRemove(func(key, _ int, cause sessionmap.Cause) {
+			if cause == sessionmap.Idle {
+				lens = append(lens, m.Len())
+				m.Delete(total + key)
+			}
+		}))
+		for key := range total {
+			m.Set(key, key)
+		}
+		time.Sleep(idle)
+		synctest.Wait()
+		require.Len(t, lens, total)
+		for i, n := range lens {
+			assert.Equal(t, total-sessionmap.SweepBatch*(1+i/sessionmap.SweepBatch), n)
+		}
+	})
+}
+
+func TestPromise11HonestTime(t *testing.T) {
+	m := newMap[int, int](t)
+	assert.True(t, sessionmap.MonotonicBase(m), "time.Since a base with a monotonic reading ignores the wall clock")
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime))
+		made := time.Now()
+		m.Set(1, 1)
+		m.SetWithTTL(2, 2, math.MaxInt64)
+		for range 6 {
+			time.Sleep(idle - 1)
+			require.True(t, m.Touch(1), "no clock injected, and yet in the bubble's time")
+		}
+		entry, ok := m.Entry(1)
+		require.True(t, ok)
+		assert.Equal(t, sessionmap.Entry{Created: made, LastAccess: time.Now(), Deadline: made.Add(lifetime), IdleTimeout: idle}, entry)
+		time.Sleep(6)
+		assert.False(t, m.Contains(1), "its lifetime is over, however busy it was")
+		assert.False(t, m.Contains(2))
+	})
+}
+
+func TestPromise12NoUnboundedMap(t *testing.T) {
+	_, err := sessionmap.New[int, int](sessionmap.WithTTL(0), sessionmap.WithMaxSize(0))
+	require.Error(t, err)
+	for _, option := range []string{"WithTTL", "WithMaxLifetime", "WithMaxSize"} {
+		assert.Contains(t, err.Error(), option)
+	}
+	for _, bound := range []sessionmap.Option{sessionmap.WithTTL(1), sessionmap.WithMaxLifetime(1), sessionmap.WithMaxSize(1)} {
+		_, err := sessionmap.New[int, int](sessionmap.WithTTL(0), sessionmap.WithMaxSize(0), bound)
+		assert.NoError(t, err)
+	}
+	var out removals
+	m := newMap[int, int](t, sessionmap.WithMaxSize(0), sessionmap.WithLogger(slog.New(slog.DiscardHandler)), out.option())
+	assert.False(t, m.SetWithTTL(1, 1, 0), "an entry that could stay for ever")
+	assert.False(t, m.SetWithTTL(1, 2, -1))
+	assert.Equal(t, []removal{{1, 1, sessionmap.Rejected}, {1, 2, sessionmap.Rejected}}, out.take())
+	m = newMap[int, int](t)
+	assert.True(t, m.SetWithTTL(1, 1, 0), "the size bound holds it")
+}

@@ -1,0 +1,179 @@
+package sessionmap
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// hashes are ways to make a hash from a key that a table has to survive.
+var hashes = map[string]func(key int) uint32{
+	"spread":        func(key int) uint32 { return uint32(key) * 0x9e3779b1 },
+	"all the same":  func(key int) uint32 { return 0xdeadbeef },
+	"top bits same": func(key int) uint32 { return uint32(key) & 0xffff },
+	"low bits same": func(key int) uint32 { return uint32(key) << 20 },
+	"two":           func(key int) uint32 { return uint32(key&1) * 0xffffffff },
+	"same bucket":   func(key int) uint32 { return uint32(key) & 0x7f },
+}
+
+func TestTable(t *testing.T) {
+	for name, hash := range hashes {
+		t.Run(name, func(t *testing.T) {
+			steps := 30000
+			if name != "spread" {
+				steps = 3000 // collisions cost time by their nature
+			}
+			table := newTable[int, int]()
+			want := map[int]*entry[int, int]{}
+			rng := rand.New(rand.NewPCG(1, 1))
+			for i := range steps {
+				// The number of entries swings up and down, so that segments split and merge.
+				key := rng.IntN(1 + steps/3)
+				e := table.find(hash(key), key)
+				require.Same(t, want[key], e)
+				if grow := i/(steps/6)%2 == 0; e == nil && (grow || rng.IntN(8) == 0) {
+					want[key] = &entry[int, int]{key: key, hash: hash(key)}
+					table.insert(want[key])
+				} else if e != nil && (!grow || rng.IntN(8) == 0) {
+					table.remove(e)
+					delete(want, key)
+				}
+				if i%500 == 0 {
+					require.NoError(t, table.check(len(want)))
+				}
+			}
+			require.NoError(t, table.check(len(want)))
+			assert.Len(t, slices.Collect(table.entries()), len(want))
+			for _, e := range want {
+				table.remove(e)
+			}
+			require.NoError(t, table.check(0))
+			d := table.dir.Load()
+			assert.Zero(t, d.depth, "an empty table is as small as a new one")
+			assert.Len(t, d.segments[0].Load().buckets, 1)
+		})
+	}
+}
+
+// TestTableReadersDuringChanges: without a lock, a reader finds what is there all along and nothing that never was.
+func TestTableReadersDuringChanges(t *testing.T) {
+	for _, name := range []string{"spread", "top bits same", "same bucket"} {
+		t.Run(name, func(t *testing.T) {
+			hash := hashes[name]
+			const stay, swing = 300, 3000
+			table := newTable[int, int]()
+			for key := range stay {
+				table.insert(&entry[int, int]{key: key, hash: hash(key)})
+			}
+			var stop atomic.Bool
+			var readers sync.WaitGroup
+			for range 2 {
+				readers.Go(func() {
+					for !stop.Load() {
+						for key := range stay {
+							if e := table.find(hash(key), key); !assert.NotNil(t, e) || !assert.Equal(t, key, e.key) {
+								return
+							}
+						}
+						assert.Nil(t, table.find(hash(-1), -1))
+						seen := map[int]int{}
+						for e := range table.entries() {
+							seen[e.key]++
+						}
+						for key := range stay {
+							if !assert.Equal(t, 1, seen[key], "key %d", key) {
+								return
+							}
+						}
+					}
+				})
+			}
+			for range 4 {
+				var all []*entry[int, int]
+				for key := range swing {
+					e := &entry[int, int]{key: stay + key, hash: hash(stay + key)}
+					table.insert(e)
+					all = append(all, e)
+				}
+				for _, e := range all {
+					table.remove(e)
+				}
+			}
+			stop.Store(true)
+			readers.Wait()
+			assert.NoError(t, table.check(stay))
+		})
+	}
+}
+
+// TestRecencyLateTouch: a reader that has stamped an entry and is slow to queue it does not lift it above
+// those accessed after its stamp.
+func TestRecencyLateTouch(t *testing.T) {
+	for _, coarse := range []bool{false, true} {
+		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) {
+			r := newRecency[int, int](1, coarse, func(*entry[int, int]) {})
+			now := int64(0)
+			entries := make([]*entry[int, int], 6)
+			touch := func(e *entry[int, int]) {
+				if !coarse {
+					now++
+				}
+				e.accessed.Store(now)
+				r.touched(e)
+			}
+			for i := range entries {
+				entries[i] = &entry[int, int]{key: i}
+				entries[i].idle.Store(1)
+				if !coarse {
+					now++
+				}
+				entries[i].accessed.Store(now)
+				r.add(entries[i])
+			}
+			order := func() (keys []int) {
+				r.drain()
+				for elem := r.shared.Back(); elem != nil; elem = elem.Prev() {
+					keys = append(keys, entryOf[int, int](elem).key)
+				}
+				return keys
+			}
+			assert.Equal(t, []int{0, 1, 2, 3, 4, 5}, order())
+
+			// 0 is stamped, then 1 and 2 are accessed and drained, then 0 comes to be queued.
+			now++
+			late := stamp{now, 0}
+			if coarse {
+				late.rank = r.ranks.Add(1)
+			}
+			touch(entries[1])
+			touch(entries[2])
+			assert.Equal(t, []int{0, 3, 4, 5, 1, 2}, order())
+			entries[0].accessed.Store(late.accessed)
+			entries[0].rank.Store(late.rank)
+			r.place(entries[0], late)
+			assert.Equal(t, []int{3, 4, 5, 0, 1, 2}, order())
+			for key, want := range []int{3, 4, 5} {
+				e := r.oldest()
+				require.Equal(t, want, e.key, key)
+				r.remove(e)
+			}
+
+			// 0 is queued by its mark but not yet in the queue: it is at the back, and was touched since 1 and 2.
+			touch(entries[0])
+			r.drain()
+			entries[1].next.Store(r.end)
+			if !coarse {
+				now++
+			}
+			entries[1].accessed.Store(now)
+			entries[1].rank.Store(r.ranks.Add(1))
+			assert.Equal(t, 2, r.oldest().key)
+		})
+	}
+}
