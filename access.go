@@ -10,7 +10,7 @@ import (
 // left once the lock is released.
 
 func (m *RobustSessionMap[K, V]) newPolicy() *policy[K, V] {
-	return newPolicy[K, V](m.timeouts, m.maxSize, m.clock.coarse)
+	return newPolicy[K, V](m.timeouts, m.maxSize, m.clock)
 }
 
 // hash returns the hash of key, and whether the map can find a key like it again.

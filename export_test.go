@@ -181,7 +181,7 @@ func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 			if r.listOf(e) != l {
 				return fmt.Errorf("key %v: in the wrong list for idle timeout %d", e.key, e.idle.Load())
 			}
-			if (e.next.Load() != nil) != queued[e] {
+			if e.queued() != queued[e] {
 				return fmt.Errorf("key %v: queued mark and queue differ", e.key)
 			}
 			if queued[e] {
@@ -220,7 +220,7 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 			continue
 		}
 		placed := d.items[e.heapIndex-1].at
-		if placed > at || placed != at && e.next.Load() == nil {
+		if placed > at || placed != at && !e.queued() {
 			return fmt.Errorf("key %v: placed at %d, expires at %d", e.key, placed, at)
 		}
 	}
@@ -229,3 +229,14 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 
 // Subscribers is how many subscriptions a bus has.
 func Subscribers[K comparable](b *Bus[K]) int { return len(b.subscribers.all()) }
+
+// ExpireAll makes every entry look as if it was last accessed an idle timeout ago. The map must be at rest.
+func ExpireAll[K comparable, V any](m *RobustSessionMap[K, V]) {
+	WithLock(m, func() {
+		p := m.policy.Load()
+		p.recency.drain()
+		for e := range p.table.entries() {
+			e.accessed.Add(-p.timeouts.idle)
+		}
+	})
+}

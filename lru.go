@@ -19,7 +19,12 @@ import (
 //	touch ──► [lane 2] ─┘
 //
 // An entry that is not queued stands where its last access put it, and every queued one has been accessed
-// since; so a back that is not queued is the exact victim without a drain.
+// since; so a back that is not queued is the exact victim without a drain. The place of a queued entry
+// means nothing.
+//
+// A goroutine can be held up for long between stamping an entry and queueing it, while others are drained
+// with later stamps. Its access is still under way then, so it may count from when it is queued: place
+// moves its stamp up. For that to be true a drain leaves accesses later than its own beginning queued.
 //
 // Entries with the map's idle timeout share one list: its order is also the order in which they expire.
 // Those with an idle timeout of their own are in the other.
@@ -34,11 +39,11 @@ type recency[K comparable, V any] struct {
 	depth  int32              // of a lane, at which it is time to drain
 	end    *entry[K, V]       // ends the lanes' stacks, so that next is never nil while queued
 	taken  []stamped[K, V]    // scratch space of drain
-	newest stamp              // the latest stamp that a drain or an insert has placed
+	newest stamp              // the latest stamp of an entry in its place
 	moved  func(*entry[K, V]) // hears of each entry that a drain has moved
 
-	coarse bool         // the clock may give two accesses in a row the same reading
-	ranks  atomic.Int64 // tells such accesses apart
+	clock clock
+	ranks atomic.Int64 // tells accesses apart that a coarse clock gives the same reading
 }
 
 // A lane is one stack of the touch queue. Keys are spread over the lanes so that cores seldom meet.
@@ -63,12 +68,15 @@ func (s stamp) compare(t stamp) int {
 
 func (e *entry[K, V]) stamp() stamp { return stamp{e.accessed.Load(), e.rank.Load()} }
 
+// queued reports whether e is in the touch queue, or about to be.
+func (e *entry[K, V]) queued() bool { return e.next.Load() != nil }
+
 type stamped[K comparable, V any] struct {
 	stamp
 	entry *entry[K, V]
 }
 
-func newRecency[K comparable, V any](idle int64, coarse bool, moved func(*entry[K, V])) *recency[K, V] {
+func newRecency[K comparable, V any](idle int64, c clock, moved func(*entry[K, V])) *recency[K, V] {
 	lanes := laneCount()
 	return &recency[K, V]{
 		idle:   idle,
@@ -77,21 +85,20 @@ func newRecency[K comparable, V any](idle int64, coarse bool, moved func(*entry[
 		end:    new(entry[K, V]),
 		newest: stamp{math.MinInt64, 0},
 		moved:  moved,
-		coarse: coarse,
+		clock:  c,
 	}
 }
 
 // touched queues e, whose access time the caller has just stamped. It reports whether it is time to drain.
 func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
-	if r.coarse {
-		for rank := r.ranks.Add(1); ; {
-			old := e.rank.Load()
-			if old >= rank || e.rank.CompareAndSwap(old, rank) {
-				break
-			}
-		}
+	if r.clock.coarse {
+		raise(&e.rank, r.ranks.Add(1))
 	}
-	if e.next.Load() != nil || !e.next.CompareAndSwap(nil, r.end) {
+	return r.queue(e)
+}
+
+func (r *recency[K, V]) queue(e *entry[K, V]) (full bool) {
+	if e.queued() || !e.next.CompareAndSwap(nil, r.end) {
 		return false
 	}
 	l := &r.lanes[int(e.hash)&(len(r.lanes)-1)]
@@ -108,8 +115,9 @@ func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
 	}
 }
 
-// drain brings the lists up to date with the touches queued so far.
+// drain puts the entries queued so far in their places.
 func (r *recency[K, V]) drain() {
+	begin := stamp{r.clock.now(), r.ranks.Load()}
 	for i := range r.lanes {
 		l := &r.lanes[i]
 		if l.head.Load() == nil {
@@ -121,7 +129,11 @@ func (r *recency[K, V]) drain() {
 			// Unqueue before reading the stamp: an access stamps before it looks whether e is queued,
 			// so either its stamp is read below or it queues e again.
 			e.next.Store(nil)
-			if s := e.stamp(); s.accessed != gone {
+			switch s := e.stamp(); {
+			case s.accessed == gone:
+			case s.compare(begin) > 0:
+				r.queue(e)
+			default:
 				r.taken = append(r.taken, stamped[K, V]{s, e})
 			}
 			e = next
@@ -139,26 +151,28 @@ func (r *recency[K, V]) drain() {
 	}
 }
 
-// place moves e to where its stamp belongs: the front, unless its access overlapped one already placed.
+// place puts e, whose last access was at s, at the front.
 func (r *recency[K, V]) place(e *entry[K, V], s stamp) {
-	l := r.listOf(e)
-	l.MoveToFront(e.elem)
-	if s.compare(r.newest) >= 0 {
-		r.newest = s
-		return
-	}
-	older := e.elem.Next()
-	for older != nil && entryOf[K, V](older).stamp().compare(s) > 0 {
-		older = older.Next()
-	}
-	if older != nil {
-		l.MoveBefore(e.elem, older)
+	r.listOf(e).MoveToFront(e.elem)
+	if s.compare(r.newest) < 0 {
+		raise(&e.accessed, r.newest.accessed)
+		raise(&e.rank, r.newest.rank)
 	} else {
-		l.MoveToBack(e.elem)
+		r.newest = s
 	}
 }
 
-// add puts e, which was accessed just now, at the front.
+// raise sets v to n, unless it is higher or marks an entry as gone.
+func raise(v *atomic.Int64, n int64) {
+	for {
+		old := v.Load()
+		if old >= n || old == gone || v.CompareAndSwap(old, n) {
+			return
+		}
+	}
+}
+
+// add lists e, which is new and was accessed just now.
 func (r *recency[K, V]) add(e *entry[K, V]) {
 	e.elem = r.listOf(e).PushFront(e)
 	r.settle(e)
@@ -178,8 +192,7 @@ func (r *recency[K, V]) replace(old, e *entry[K, V]) {
 	r.settle(e)
 }
 
-// settle finds the place among the touches still queued, all of them older, for e at the front: with
-// them in the queue, or, if there are none, where it is.
+// settle queues e, new at the front, with the earlier touches that wait there; if none do, it is in its place.
 func (r *recency[K, V]) settle(e *entry[K, V]) {
 	for i := range r.lanes {
 		if r.lanes[i].head.Load() != nil {
@@ -189,7 +202,7 @@ func (r *recency[K, V]) settle(e *entry[K, V]) {
 			return
 		}
 	}
-	if r.coarse {
+	if r.clock.coarse {
 		e.rank.Store(r.ranks.Add(1))
 	}
 	r.place(e, e.stamp())
@@ -198,6 +211,14 @@ func (r *recency[K, V]) settle(e *entry[K, V]) {
 func (r *recency[K, V]) remove(e *entry[K, V]) {
 	r.listOf(e).Remove(e.elem)
 	e.elem = nil
+}
+
+// setIdle gives e, which has just been touched, another idle timeout.
+func (r *recency[K, V]) setIdle(e *entry[K, V], idle int64) {
+	r.remove(e)
+	e.idle.Store(idle)
+	e.elem = r.listOf(e).PushFront(e)
+	r.touched(e)
 }
 
 // oldest returns the least recently accessed entry; nil if there is none.
@@ -210,26 +231,23 @@ func (r *recency[K, V]) oldest() *entry[K, V] {
 }
 
 // back returns the least recently accessed entry of one list.
-func (r *recency[K, V]) back(l *list.List) *entry[K, V] {
-	for drained := false; ; drained = true {
-		elem := l.Back()
-		if elem == nil {
-			return nil
-		}
-		e := entryOf[K, V](elem)
-		if e.next.Load() == nil {
-			return e
-		}
-		if !drained {
-			r.drain()
-			continue
-		}
-		// Touched since the drain, or by a reader that has not come to queue it yet.
-		r.place(e, e.stamp())
-		if l.Back() == elem {
-			return e
-		}
+func (r *recency[K, V]) back(l *list.List) (oldest *entry[K, V]) {
+	if e := entryOf[K, V](l.Back()); e == nil || !e.queued() {
+		return e
 	}
+	r.drain()
+	for range l.Len() {
+		e := entryOf[K, V](l.Back())
+		if !e.queued() {
+			return e
+		}
+		// Accessed since the drain began, or by a goroutine that has not come to queue it yet.
+		if oldest == nil || e.stamp().compare(oldest.stamp()) < 0 {
+			oldest = e
+		}
+		l.MoveToFront(e.elem)
+	}
+	return oldest
 }
 
 // listOf returns the list in which e belongs by its idle timeout, which changes only while e is in neither.
@@ -240,4 +258,10 @@ func (r *recency[K, V]) listOf(e *entry[K, V]) *list.List {
 	return &r.own
 }
 
-func entryOf[K comparable, V any](elem *list.Element) *entry[K, V] { return elem.Value.(*entry[K, V]) }
+// entryOf returns the entry that elem holds; nil for no element.
+func entryOf[K comparable, V any](elem *list.Element) *entry[K, V] {
+	if elem == nil {
+		return nil
+	}
+	return elem.Value.(*entry[K, V])
+}

@@ -22,9 +22,9 @@ type removal[K comparable, V any] struct {
 	cause Cause
 }
 
-func newPolicy[K comparable, V any](t timeouts, maxSize int, coarse bool) *policy[K, V] {
+func newPolicy[K comparable, V any](t timeouts, maxSize int, c clock) *policy[K, V] {
 	p := &policy[K, V]{table: newTable[K, V](), timeouts: t, maxSize: maxSize}
-	p.recency = newRecency(t.idle, coarse, p.reindex)
+	p.recency = newRecency(t.idle, c, p.reindex)
 	return p
 }
 
@@ -113,7 +113,7 @@ func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *V, Cause) {
 		if at > now {
 			break
 		}
-		if e.next.Load() != nil && !drained {
+		if e.queued() && !drained {
 			p.recency.drain()
 			drained = true
 			continue
@@ -150,10 +150,8 @@ func (p *policy[K, V]) setIdle(e *entry[K, V], idle int64) {
 	if e.idle.Load() == idle {
 		return
 	}
-	p.recency.remove(e)
 	p.deadlines.remove(e)
-	e.idle.Store(idle)
-	p.recency.add(e)
+	p.recency.setIdle(e, idle)
 	p.index(e)
 }
 

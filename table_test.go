@@ -1,7 +1,6 @@
 package sessionmap
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -108,72 +107,6 @@ func TestTableReadersDuringChanges(t *testing.T) {
 			stop.Store(true)
 			readers.Wait()
 			assert.NoError(t, table.check(stay))
-		})
-	}
-}
-
-// TestRecencyLateTouch: a reader that has stamped an entry and is slow to queue it does not lift it above
-// those accessed after its stamp.
-func TestRecencyLateTouch(t *testing.T) {
-	for _, coarse := range []bool{false, true} {
-		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) {
-			r := newRecency[int, int](1, coarse, func(*entry[int, int]) {})
-			now := int64(0)
-			entries := make([]*entry[int, int], 6)
-			touch := func(e *entry[int, int]) {
-				if !coarse {
-					now++
-				}
-				e.accessed.Store(now)
-				r.touched(e)
-			}
-			for i := range entries {
-				entries[i] = &entry[int, int]{key: i}
-				entries[i].idle.Store(1)
-				if !coarse {
-					now++
-				}
-				entries[i].accessed.Store(now)
-				r.add(entries[i])
-			}
-			order := func() (keys []int) {
-				r.drain()
-				for elem := r.shared.Back(); elem != nil; elem = elem.Prev() {
-					keys = append(keys, entryOf[int, int](elem).key)
-				}
-				return keys
-			}
-			assert.Equal(t, []int{0, 1, 2, 3, 4, 5}, order())
-
-			// 0 is stamped, then 1 and 2 are accessed and drained, then 0 comes to be queued.
-			now++
-			late := stamp{now, 0}
-			if coarse {
-				late.rank = r.ranks.Add(1)
-			}
-			touch(entries[1])
-			touch(entries[2])
-			assert.Equal(t, []int{0, 3, 4, 5, 1, 2}, order())
-			entries[0].accessed.Store(late.accessed)
-			entries[0].rank.Store(late.rank)
-			r.place(entries[0], late)
-			assert.Equal(t, []int{3, 4, 5, 0, 1, 2}, order())
-			for key, want := range []int{3, 4, 5} {
-				e := r.oldest()
-				require.Equal(t, want, e.key, key)
-				r.remove(e)
-			}
-
-			// 0 is queued by its mark but not yet in the queue: it is at the back, and was touched since 1 and 2.
-			touch(entries[0])
-			r.drain()
-			entries[1].next.Store(r.end)
-			if !coarse {
-				now++
-			}
-			entries[1].accessed.Store(now)
-			entries[1].rank.Store(r.ranks.Add(1))
-			assert.Equal(t, 2, r.oldest().key)
 		})
 	}
 }

@@ -1,0 +1,74 @@
+package sessionmap
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestRecencyOvertaken plays what goroutines that are held up between stamping and queueing do to the order.
+func TestRecencyOvertaken(t *testing.T) {
+	for _, coarse := range []bool{false, true} {
+		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) {
+			c := newClock()
+			c.coarse = coarse
+			r := newRecency[int, int](1, c, func(*entry[int, int]) {})
+			entries := make([]*entry[int, int], 6)
+			stampNow := func(e *entry[int, int]) {
+				e.accessed.Store(c.now())
+				if coarse {
+					e.rank.Store(r.ranks.Add(1))
+				}
+			}
+			for i := range entries {
+				entries[i] = &entry[int, int]{key: i}
+				entries[i].idle.Store(1)
+				entries[i].accessed.Store(c.now())
+				r.add(entries[i])
+			}
+			order := func() (keys []int) {
+				for elem := r.shared.Back(); elem != nil; elem = elem.Prev() {
+					keys = append(keys, entryOf[int, int](elem).key)
+				}
+				return keys
+			}
+			require.Equal(t, []int{0, 1, 2, 3, 4, 5}, order())
+
+			// 0 is stamped; 1 and 2 are accessed and drained; 0 comes to be queued, and counts from then.
+			stampNow(entries[0])
+			for _, e := range entries[1:3] {
+				stampNow(e)
+				r.queue(e)
+			}
+			r.drain()
+			require.Equal(t, []int{0, 3, 4, 5, 1, 2}, order())
+			r.queue(entries[0])
+			r.drain()
+			require.Equal(t, []int{3, 4, 5, 1, 2, 0}, order())
+			assert.GreaterOrEqual(t, entries[0].stamp().compare(entries[2].stamp()), 0, "its stamp fits its place")
+
+			// 3 is accessed after the drain has begun: it stays queued, and is not the oldest.
+			entries[3].accessed.Store(never - 1)
+			r.queue(entries[3])
+			r.drain()
+			assert.True(t, entries[3].queued())
+			assert.Equal(t, 4, r.oldest().key)
+
+			// 4 is about to be queued.
+			stampNow(entries[4])
+			entries[4].next.Store(r.end)
+			assert.Equal(t, 5, r.oldest().key)
+
+			// Where all have been accessed since, the choice falls on the earliest stamp, and ends.
+			for _, e := range entries {
+				if e.key != 3 && e.key != 4 {
+					stampNow(e)
+					e.next.Store(r.end)
+				}
+			}
+			assert.Equal(t, 4, r.oldest().key)
+		})
+	}
+}
