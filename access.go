@@ -119,9 +119,9 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *V, idle int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e.value.Load() == box && e.elem != nil {
-		m.policy.Load().setIdle(e, idle)
-		now := m.clock.now()
+	p, now := m.policy.Load(), m.clock.now()
+	if p.table.find(e.hash, e.key) == e && e.value.Load() == box && e.touch(now, m.timeouts) {
+		p.setIdle(e, idle)
 		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 	}
 }

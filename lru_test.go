@@ -3,6 +3,7 @@ package sessionmap
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -71,4 +72,27 @@ func TestRecencyOvertaken(t *testing.T) {
 			assert.Equal(t, 4, r.oldest().key)
 		})
 	}
+}
+
+// TestRestoreIdle: an overwrite that finds the idle timeout changed under it gives its own value its own
+// timeout, and leaves another's alone.
+func TestRestoreIdle(t *testing.T) {
+	m := MustNew[int, int]()
+	defer m.Close()
+	m.SetWithTTL(1, 1, time.Hour)
+	hash, _ := m.hash(1)
+	e := m.policy.Load().table.find(hash, 1)
+	mine, other := new(int), new(int)
+	e.swap(other)
+	m.restoreIdle(e, mine, int64(DefaultTTL))
+	assert.EqualValues(t, time.Hour, e.idle.Load())
+	e.swap(mine)
+	m.restoreIdle(e, mine, int64(DefaultTTL))
+	assert.EqualValues(t, DefaultTTL, e.idle.Load())
+	assert.NoError(t, CheckInvariants(m))
+	was := m.policy.Swap(m.newPolicy()) // as Clear does, on its way to ending the entries
+	m.restoreIdle(e, mine, int64(time.Hour))
+	assert.EqualValues(t, DefaultTTL, e.idle.Load())
+	assert.NoError(t, CheckInvariants(m))
+	m.endAll(was, Cleared)
 }
