@@ -27,15 +27,13 @@ func (m *RobustSessionMap[K, V]) hash(key K) (hash uint32, ok bool) {
 //go:noinline
 func hashable[K comparable](key K) bool { return reflect.ValueOf(&key).Elem().Comparable() }
 
-// access finds the live entry of key and touches it.
-func (m *RobustSessionMap[K, V]) access(hash uint32, key K) (*entry[K, V], *V) {
+// access touches the live entry of key and returns its value; nil if there is none.
+func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *V {
 	p := m.policy.Load()
 	if e := p.table.find(hash, key); e != nil && m.touch(p, e) {
-		if box := e.value.Load(); box != nil {
-			return e, box
-		}
+		return e.value.Load()
 	}
-	return nil, nil
+	return nil
 }
 
 // touch records an access to e now, unless it is too late for that.
@@ -83,7 +81,8 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 		m.report(removal[K, V]{key, value, Rejected})
 		return false
 	}
-	if e, _ := m.access(hash, key); e != nil && e.idle.Load() == idle {
+	p := m.policy.Load()
+	if e := p.table.find(hash, key); e != nil && e.idle.Load() == idle && m.touch(p, e) {
 		if old := e.swap(&value); old != nil {
 			if e.idle.Load() != idle {
 				m.restoreIdle(e, &value, idle)
@@ -98,7 +97,8 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 		m.report(removal[K, V]{key, value, Rejected})
 		return false
 	}
-	p, now := m.policy.Load(), m.clock.now()
+	p = m.policy.Load()
+	now := m.clock.now()
 	e, out := p.lookup(hash, key, now)
 	if e == nil {
 		m.add(p, hash, key, &value, idle, now, out)

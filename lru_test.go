@@ -96,3 +96,25 @@ func TestRestoreIdle(t *testing.T) {
 	assert.NoError(t, CheckInvariants(m))
 	m.endAll(was, Cleared)
 }
+
+// TestUpdateDuringClear: an Update that found its entry before Clear took the policy away works on the old one.
+func TestUpdateDuringClear(t *testing.T) {
+	left := map[int]Cause{}
+	m := MustNew[int, int](WithOnRemove(func(_, value int, cause Cause) { left[value] = cause }))
+	defer m.Close()
+	for key := range 3 {
+		m.SetWithTTL(key, 1, time.Hour)
+	}
+	var was *policy[int, int]
+	m.Update(2, func(int, bool) (int, bool) {
+		was = m.policy.Swap(m.newPolicy())
+		return 2, true
+	})
+	m.policy.Load().recency.drain()
+	m.SetWithTTL(2, 3, time.Hour)
+	assert.NoError(t, CheckInvariants(m))
+	m.endAll(was, Cleared)
+	assert.Equal(t, map[int]Cause{1: Cleared, 2: Cleared}, left)
+	value, _ := m.Get(2)
+	assert.Equal(t, 3, value)
+}

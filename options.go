@@ -2,7 +2,6 @@ package sessionmap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -37,7 +36,7 @@ const (
 	DefaultSweepInterval = time.Minute
 )
 
-func configure(opts []Option) (config, error) {
+func configure(opts []Option) config {
 	c := config{idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval}
 	for i, o := range opts {
 		if o == nil {
@@ -49,7 +48,7 @@ func configure(opts []Option) (config, error) {
 	if c.idle == 0 && c.lifetime == 0 && c.maxSize == 0 {
 		c.refuse("WithTTL, WithMaxLifetime and WithMaxSize", 0, "at least one above 0, for a map without any can only grow")
 	}
-	return c, errors.Join(c.errs...)
+	return c
 }
 
 func (c *config) refuse(option string, value any, allowed string) {

@@ -86,7 +86,7 @@ type RobustSessionMap[K comparable, V any] struct {
 // accessed of 1000 gives way to a new one. An option that makes no sense is an error, an [*OptionError]
 // that names it and its value; then nothing has been started.
 func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
-	c, _ := configure(opts)
+	c := configure(opts)
 	hooks := typed[func(K, V, Cause)](&c, "WithOnRemove", c.onRemove)
 	sources := typed[Source[K]](&c, "WithSessionDeleted", c.sources)
 	if err := errors.Join(c.errs...); err != nil {
@@ -148,10 +148,12 @@ func MustNew[K comparable, V any](opts ...Option) *RobustSessionMap[K, V] {
 // Get returns the value of key, and whether it is there. A hit is an access. It takes no lock and
 // allocates nothing.
 func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
-	hash, _ := m.hash(key)
-	if e, box := m.access(hash, key); e != nil {
-		m.counters.lane(hash).hits.Add(1)
-		return *box, true
+	hash, ok := m.hash(key)
+	if ok {
+		if box := m.access(hash, key); box != nil {
+			m.counters.lane(hash).hits.Add(1)
+			return *box, true
+		}
 	}
 	m.counters.lane(hash).misses.Add(1)
 	var none V
@@ -175,9 +177,8 @@ func (m *RobustSessionMap[K, V]) Contains(key K) bool {
 
 // Touch is an access to key without reading it, and reports whether it is there. It takes no lock.
 func (m *RobustSessionMap[K, V]) Touch(key K) bool {
-	hash, _ := m.hash(key)
-	e, _ := m.access(hash, key)
-	return e != nil
+	hash, ok := m.hash(key)
+	return ok && m.access(hash, key) != nil
 }
 
 // Set stores value under key, with the map's idle timeout, which also replaces one given by
@@ -207,9 +208,12 @@ func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) 
 // whether it was there. Either is an access. On a map that refuses value, as Set would, it returns value
 // with loaded false, after reporting it as [Rejected].
 func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool) {
-	hash, _ := m.hash(key)
-	e, box := m.access(hash, key)
-	if e == nil {
+	hash, ok := m.hash(key)
+	var box *V
+	if ok {
+		box = m.access(hash, key)
+	}
+	if box == nil {
 		box, _ = m.insert(key, value)
 	}
 	if box == nil {
@@ -230,10 +234,19 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 // returned is forgotten. If fn panics nothing changes. On a closed map fn is not called.
 func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
+	hash, ok := m.hash(key)
 	for !m.closed.Load() {
-		e, box := m.peek(key)
+		p := m.policy.Load()
+		var e *entry[K, V]
+		var box *V
 		var old, value V
 		var keep bool
+		if ok {
+			e = p.table.find(hash, key)
+		}
+		if e != nil {
+			box = m.valueOf(e)
+		}
 		if box != nil {
 			old = *box
 		}
@@ -252,7 +265,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return value, stored
 			}
 		default:
-			if m.touch(m.policy.Load(), e) && e.value.CompareAndSwap(box, &value) {
+			if m.touch(p, e) && e.value.CompareAndSwap(box, &value) {
 				m.replaced(e, box)
 				return value, true
 			}
