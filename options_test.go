@@ -19,6 +19,7 @@ func TestOptionsRefused(t *testing.T) {
 	cancel(errors.New("shutting down"))
 	var noBus *sessionmap.Bus[int]
 	var noSource sessionmap.Source[int]
+	var noContext context.Context
 	for _, tc := range []struct {
 		name   string
 		option sessionmap.Option
@@ -29,7 +30,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"size", sessionmap.WithMaxSize(-7), []string{"WithMaxSize(-7)", "0 (no bound) or more"}},
 		{"interval", sessionmap.WithSweepInterval(0), []string{"WithSweepInterval(0s)", "more than 0"}},
 		{"negative interval", sessionmap.WithSweepInterval(-time.Hour), []string{"WithSweepInterval(-1h0m0s)", "more than 0"}},
-		{"nil context", sessionmap.WithContext(nil), []string{"WithContext(<nil>)", "a context"}}, //nolint:staticcheck // the point
+		{"nil context", sessionmap.WithContext(noContext), []string{"WithContext(<nil>)", "a context"}},
 		{"done context", sessionmap.WithContext(done), []string{"WithContext(", "not done", "shutting down"}},
 		{"nil logger", sessionmap.WithLogger(nil), []string{"WithLogger(nil)", "*slog.Logger"}},
 		{"nil callback", sessionmap.WithOnRemove[int, int](nil), []string{"WithOnRemove(nil)", "a function"}},
@@ -88,7 +89,7 @@ func TestDefaults(t *testing.T) {
 		time.Sleep(time.Minute - 1)
 		synctest.Wait()
 		assert.Equal(t, 2, m.Len(), "a minute between sweeps")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		assert.Equal(t, 1, m.Len())
 	})
