@@ -98,8 +98,8 @@ func (m *RobustSessionMap[K, V]) subscribe(src Source[K]) error {
 		cancel, err = src.Subscribe(func(id K, at time.Time) {
 			if m := self.Value(); m != nil {
 				m.sessionDeleted(id, at)
-			} else {
-				go sub.end() // the map was dropped without Close; the source may hold a lock here
+			} else if cancel := sub.take(); cancel != nil {
+				go cancel() // the map was dropped without Close; the source may hold a lock here
 			}
 		})
 	}) {
@@ -130,7 +130,9 @@ type subscription struct {
 
 func (s *subscription) begin(cancel func()) {
 	s.mu.Lock()
-	s.cancel = cancel
+	if cancel != nil {
+		s.cancel = func() { s.callbacks.run("cancel", cancel) }
+	}
 	ended := s.ended
 	s.mu.Unlock()
 	if ended {
@@ -139,13 +141,17 @@ func (s *subscription) begin(cancel func()) {
 }
 
 func (s *subscription) end() {
-	s.mu.Lock()
-	cancel := s.cancel
-	s.cancel, s.ended = nil, true
-	s.mu.Unlock()
-	if cancel != nil {
-		s.callbacks.run("cancel", cancel)
+	if cancel := s.take(); cancel != nil {
+		cancel()
 	}
+}
+
+// take marks the subscription as ended and returns what remains to be called for that, if anything.
+func (s *subscription) take() (cancel func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cancel, s.cancel, s.ended = s.cancel, nil, true
+	return cancel
 }
 
 // report counts a removal and tells the callbacks of it. The lock must not be held.
@@ -153,29 +159,27 @@ func (m *RobustSessionMap[K, V]) report(removals ...removal[K, V]) {
 	for _, r := range removals {
 		m.counters.removals[r.cause].Add(1)
 	}
-	m.tell(removals)
+	m.tell(removals, m.hooks.all(), 0)
 }
 
 // replaced is report for a value that another has replaced.
 func (m *RobustSessionMap[K, V]) replaced(e *entry[K, V], box *V) {
 	m.counters.lane(e.hash).replaced.Add(1)
-	m.tell([]removal[K, V]{{e.key, *box, Replaced}})
+	m.tell([]removal[K, V]{{e.key, *box, Replaced}}, m.hooks.all(), 0)
 }
 
-func (m *RobustSessionMap[K, V]) tell(removals []removal[K, V]) {
-	hooks := m.hooks.all()
-	told := 0
+// tell tells each callback of each removal, in that order, the first next of these having been told.
+func (m *RobustSessionMap[K, V]) tell(removals []removal[K, V], hooks []*func(K, V, Cause), next int) {
+	total := len(removals) * len(hooks)
 	defer func() {
-		// A callback that ended its goroutine (runtime.Goexit) does not silence those that follow.
-		if left := removals[min(told, len(removals)):]; len(left) > 0 && len(hooks) > 0 {
-			m.tell(left)
+		if next < total { // a callback ended its goroutine (runtime.Goexit): the others still have to hear
+			m.tell(removals, hooks, next)
 		}
 	}()
-	for _, r := range removals {
-		told++
-		for _, fn := range hooks {
-			m.callbacks.run("OnRemove", func() { (*fn)(r.key, r.value, r.cause) })
-		}
+	for next < total {
+		r, fn := removals[next/len(hooks)], hooks[next%len(hooks)]
+		next++
+		m.callbacks.run("OnRemove", func() { (*fn)(r.key, r.value, r.cause) })
 	}
 }
 

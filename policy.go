@@ -73,16 +73,12 @@ func (p *policy[K, V]) insert(hash uint32, key K, box *V, idle, now int64) (out 
 
 // evict ends the entry that has to give way, and leaves it to the caller to take it out.
 func (p *policy[K, V]) evict(now int64) (*entry[K, V], removal[K, V]) {
-	for {
-		if e, box, cause := p.endNextExpired(now); e != nil {
-			return e, removal[K, V]{e.key, *box, cause}
-		}
-		e := p.recency.oldest()
-		// A touch between choosing and ending overlaps this call; either order would be right.
-		if box := e.end(); box != nil {
-			return e, removal[K, V]{e.key, *box, Evicted}
-		}
+	e, box, cause := p.endNextExpired(now)
+	if e == nil {
+		e = p.recency.oldest()
+		box, cause = e.end(), Evicted
 	}
+	return e, removal[K, V]{e.key, *box, cause}
 }
 
 // remove takes e, which has ended, out of the map.

@@ -713,12 +713,11 @@ func TestPromise7Goexit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const keys = 300 // several batches
 				var out removals
-				m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithOnRemove(func(key, value int, cause sessionmap.Cause) {
-					out.add(key, value, cause)
+				m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithOnRemove(func(key, _ int, _ sessionmap.Cause) {
 					if key%100 == 0 {
 						runtime.Goexit()
 					}
-				}))
+				}), out.option())
 				for key := range keys {
 					m.Set(key, key)
 				}

@@ -157,8 +157,8 @@ func newSweeper(interval time.Duration, sweep func()) sweeper {
 
 // arm sees to it that the sweeper wakes for the given deadline.
 func (s *sweeper) arm(deadline, now int64) {
-	wake := max(deadline, s.last+s.interval)
-	if s.running || deadline == never || wake >= s.wakeAt {
+	wake := max(deadline, after(s.last, s.interval))
+	if s.running || wake >= s.wakeAt {
 		return
 	}
 	wait := time.Duration(wake - now)

@@ -1,6 +1,7 @@
 package sessionmap_test
 
 import (
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +73,24 @@ func TestSweeperWakesAtTheDeadline(t *testing.T) {
 		m.SetWithTTL(2, 2, 40*time.Second)
 		assert.Equal(t, []int{40}, sweepTimes(m, start, 500*time.Second))
 		assert.Equal(t, 1, m.Len())
+	})
+}
+
+// TestDurationsWithoutEnd: the largest durations mean never, and do not wrap around.
+func TestDurationsWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithTTL(math.MaxInt64), sessionmap.WithMaxLifetime(math.MaxInt64), sessionmap.WithSweepInterval(math.MaxInt64))
+		time.Sleep(time.Hour)
+		m.Set(1, 1)
+		m.SetWithTTL(2, 2, math.MaxInt64-1)
+		m.SetWithTTL(3, 3, time.Minute)
+		time.Sleep(never)
+		synctest.Wait()
+		assert.True(t, m.Contains(1))
+		assert.True(t, m.Contains(2))
+		assert.False(t, m.Contains(3))
+		assert.Zero(t, m.Stats().Sweeps)
+		assert.Equal(t, 1, m.Sweep())
 	})
 }
 
