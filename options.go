@@ -182,7 +182,8 @@ func WithOnRemove[K comparable, V any](fn func(key K, value V, cause Cause)) Opt
 // refused by New, and New fails where src refuses the subscription.
 //
 // The events are taken for hints. An id that the map does not hold does no harm, and an entry set after
-// the time of the event stays; the zero time means now. A time from another process is placed by its age
+// the time of the event stays; the zero time means now. An overwrite is no new entry: where an id is used
+// again for another session, delete it first, or a late event for the first ends the second. A time from another process is placed by its age
 // on the wall clock, where an event that seems older than it is may be ignored: the idle timeout is the
 // net under it.
 func WithSessionDeleted[K comparable](src Source[K]) Option {

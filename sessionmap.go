@@ -231,7 +231,8 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 // Storing is an access, and reports the old value as [Replaced], be it the same pointer as the new one;
 // keep false removes the entry with the cause [Deleted]. fn runs without a lock and may run again when
 // another goroutine changes the entry meanwhile, so it should do nothing but compute; what a lost run
-// returned is forgotten. If fn panics nothing changes. On a closed map fn is not called.
+// returned is forgotten. If fn panics nothing changes. On a closed map fn is not called; where the map
+// refuses the new value, as Set would, it is reported as [Rejected].
 func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
 	hash, ok := m.hash(key)
@@ -261,8 +262,10 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return none, false
 			}
 		case box == nil:
-			if present, stored := m.insert(key, value); present == nil {
-				return value, stored
+			if present, stored := m.insert(key, value); stored {
+				return value, true
+			} else if present == nil {
+				return none, false
 			}
 		default:
 			if m.touch(p, e) && e.value.CompareAndSwap(box, &value) {
@@ -326,7 +329,8 @@ func (m *RobustSessionMap[K, V]) Stats() Stats {
 // a call is reported on that call's goroutine before it returns, so that calls one after the other report
 // in order; those of the background sweep, an event and Close on a goroutine of theirs. With several
 // callbacks each value goes to all, in the order of their registration. A callback that blocks holds up
-// the call it belongs to, or further background sweeps, and nothing else. A nil fn is ignored.
+// the call it belongs to, or further background sweeps, and nothing else. One that sets again what it is
+// told of never ends, for in a full or closed map that is the next removal. A nil fn is ignored.
 func (m *RobustSessionMap[K, V]) OnRemove(fn func(key K, value V, cause Cause)) (cancel func()) {
 	if fn == nil {
 		return func() {}
