@@ -80,6 +80,7 @@ func (s story) svgChart(label string, figure func(sample) float64) (template.HTM
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "round", label
 	p.X.Min, p.X.Max, p.Y.Min = 1, float64(s.Plan.Rounds), 0
+	p.X.Tick.Marker = plot.TickerFunc(roundTicks)
 	p.BackgroundColor = color.Transparent
 	grid := plotter.NewGrid()
 	grid.Vertical.Width = 0
@@ -109,4 +110,22 @@ func (s story) svgChart(label string, figure func(sample) float64) (template.HTM
 	_, svg, _ := strings.Cut(b.String(), "<svg")
 	svg = strings.ReplaceAll(svg, "stroke:#000000", "stroke:currentColor")
 	return template.HTML("<svg" + svg), nil
+}
+
+// roundTicks marks the first round and the multiples of a round number, few enough not to touch.
+func roundTicks(first, last float64) []plot.Tick {
+	const atMost = 8
+	every := 1
+	for _, step := range []int{2, 5, 10, 20, 50, 100, 200, 500, 1000} {
+		if last/float64(every) > atMost {
+			every = step
+		}
+	}
+	ticks := []plot.Tick{{Value: first, Label: fmt.Sprint(first)}}
+	for round := every; round <= int(last); round += every {
+		if round > 1 {
+			ticks = append(ticks, plot.Tick{Value: float64(round), Label: fmt.Sprint(round)})
+		}
+	}
+	return ticks
 }
