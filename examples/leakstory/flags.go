@@ -19,18 +19,18 @@ type options struct {
 // A flagError tells which flag was refused, what it was given, and what it takes.
 type flagError struct {
 	flag    string
-	value   any
+	value   string
 	allowed string
 }
 
 func (e *flagError) Error() string {
-	return fmt.Sprintf("leakstory: %s %v: want %s", e.flag, e.value, e.allowed)
+	return fmt.Sprintf("leakstory: %s %q: want %s", e.flag, e.value, e.allowed)
 }
 
 // parseFlags checks all that can be wrong before the first round, for the wait is long.
 func parseFlags(args []string, usage io.Writer) (options, error) {
 	flags := flag.NewFlagSet("leakstory", flag.ContinueOnError)
-	flags.SetOutput(usage)
+	flags.SetOutput(io.Discard) // an error is told once, by main
 	var (
 		lost   = flags.String("lost", "100%", "the `share` of session.deleted events lost, 0 to 1 or in percent")
 		rounds = flags.Int("rounds", 0, "the number of rounds (default 20, with -quick 8)")
@@ -39,6 +39,11 @@ func parseFlags(args []string, usage io.Writer) (options, error) {
 		out    = flags.String("out", "leakstory.html", "the `file` to write the page to")
 	)
 	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(usage, "Usage: leakstory [flags]")
+			flags.SetOutput(usage)
+			flags.PrintDefaults()
+		}
 		return options{}, fmt.Errorf("leakstory: %w", err)
 	}
 	if flags.NArg() > 0 {
@@ -47,7 +52,7 @@ func parseFlags(args []string, usage io.Writer) (options, error) {
 	p := defaultPlan
 	switch {
 	case *full && *quick:
-		return options{}, &flagError{"-full", "with -quick", "one of the two"}
+		return options{}, errors.New("leakstory: -full with -quick: want one of the two")
 	case *full:
 		p = fullPlan
 	case *quick:
@@ -55,7 +60,7 @@ func parseFlags(args []string, usage io.Writer) (options, error) {
 	}
 	if given(flags, "rounds") {
 		if *rounds < minimum {
-			return options{}, &flagError{"-rounds", *rounds, fmt.Sprintf("%d or more, to tell growth from warming up", minimum)}
+			return options{}, &flagError{"-rounds", strconv.Itoa(*rounds), fmt.Sprintf("%d or more, to tell growth from warming up", minimum)}
 		}
 		p.Rounds = *rounds
 	}
@@ -87,11 +92,11 @@ func parseShare(s string) (share float64, ok bool) {
 func checkOut(path string) error {
 	allowed := "a file in a directory that exists"
 	if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
-		return &flagError{"-out", strconv.Quote(path), allowed}
+		return &flagError{"-out", path, allowed}
 	}
 	file, err := os.Stat(path)
 	if path == "" || err == nil && file.IsDir() || err != nil && !errors.Is(err, os.ErrNotExist) {
-		return &flagError{"-out", strconv.Quote(path), allowed}
+		return &flagError{"-out", path, allowed}
 	}
 	return nil
 }

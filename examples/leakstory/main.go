@@ -35,30 +35,33 @@ const (
 )
 
 func main() {
+	if c, p, ok, err := inherited(); err != nil {
+		exit(err)
+	} else if ok {
+		exit(beContestant(context.Background(), c, p))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := run(ctx)
+	exit(run(ctx, os.Args[1:]))
+}
+
+func exit(err error) {
 	var notFlat *notFlatError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
-		return
-	case errors.As(err, &notFlat):
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(exitNotFlat)
-	default:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(exitFailed)
+		os.Exit(0)
+	case errors.Is(err, context.Canceled):
+		err = errors.New("leakstory: interrupted")
 	}
+	fmt.Fprintln(os.Stderr, err)
+	if errors.As(err, &notFlat) {
+		os.Exit(exitNotFlat)
+	}
+	os.Exit(exitFailed)
 }
 
-func run(ctx context.Context) error {
-	if contestant, p, ok, err := inherited(); ok || err != nil {
-		if err != nil {
-			return err
-		}
-		return beContestant(ctx, contestant, p)
-	}
-	opts, err := parseFlags(os.Args[1:], os.Stderr)
+func run(ctx context.Context, args []string) error {
+	opts, err := parseFlags(args, os.Stderr)
 	if err != nil {
 		return err
 	}
