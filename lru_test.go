@@ -17,8 +17,15 @@ func TestRecencyOvertaken(t *testing.T) {
 			c.coarse = coarse
 			r := newRecency[int, int](1, c, func(*entry[int, int]) {})
 			entries := make([]*entry[int, int], 6)
+			last := int64(-1)
+			tick := func() int64 { // what a fine clock would tell, on any
+				for !coarse && c.now() == last {
+				}
+				last = c.now()
+				return last
+			}
 			stampNow := func(e *entry[int, int]) {
-				e.accessed.Store(c.now())
+				e.accessed.Store(tick())
 				if coarse {
 					e.rank.Store(r.ranks.Add(1))
 				}
@@ -26,7 +33,7 @@ func TestRecencyOvertaken(t *testing.T) {
 			for i := range entries {
 				entries[i] = &entry[int, int]{key: i}
 				entries[i].idle.Store(1)
-				entries[i].accessed.Store(c.now())
+				entries[i].accessed.Store(tick())
 				r.add(entries[i])
 			}
 			order := func() (keys []int) {
