@@ -187,8 +187,8 @@ func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 			if queued[e] {
 				continue // its place is yet to come
 			}
-			if newer != nil && newer.stamp().compare(e.stamp()) < 0 {
-				return fmt.Errorf("keys %v, %v: out of order", newer.key, e.key)
+			if newer != nil && (newer.stamp().compare(e.stamp()) < 0 || newer.accessed.Load() < e.accessed.Load()) {
+				return fmt.Errorf("keys %v, %v: out of order: %v, %v", newer.key, e.key, newer.stamp(), e.stamp())
 			}
 			newer = e
 		}

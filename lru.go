@@ -15,7 +15,7 @@ import (
 // entry to the front:
 //
 //	touch ──► [lane 0] ─┐
-//	touch ──► [lane 1] ─┼─ drain: sort by (accessed, rank) ──► front ◄─ list ─► back ──► next victim
+//	touch ──► [lane 1] ─┼─ drain: sort by stamp           ──► front ◄─ list ─► back ──► next victim
 //	touch ──► [lane 2] ─┘
 //
 // An entry that is not queued stands where its last access put it, and every queued one has been accessed
@@ -24,7 +24,8 @@ import (
 //
 // A goroutine can be held up for long between stamping an entry and queueing it, while others are drained
 // with later stamps. Its access is still under way then, so it may count from when it is queued: place
-// moves its stamp up. For that to be true a drain leaves accesses later than its own beginning queued.
+// moves its stamp up. For that to be true a drain leaves accesses later than its own beginning queued. The
+// same goes for one that has read a coarse clock before another, and taken its rank after it.
 //
 // Entries with the map's idle timeout share one list: its order is also the order in which they expire.
 // Those with an idle timeout of their own are in the other.
@@ -62,8 +63,9 @@ const (
 // A stamp is the moment of an access: its clock reading and, on a coarse clock, its rank within it.
 type stamp struct{ accessed, rank int64 }
 
+// compare goes by rank alone where there are ranks: no two accesses have the same one.
 func (s stamp) compare(t stamp) int {
-	return cmp.Or(cmp.Compare(s.accessed, t.accessed), cmp.Compare(s.rank, t.rank))
+	return cmp.Or(cmp.Compare(s.rank, t.rank), cmp.Compare(s.accessed, t.accessed))
 }
 
 func (e *entry[K, V]) stamp() stamp { return stamp{e.accessed.Load(), e.rank.Load()} }
@@ -151,15 +153,12 @@ func (r *recency[K, V]) drain() {
 	}
 }
 
-// place puts e, whose last access was at s, at the front.
+// place puts e, whose last access was at s, at the front. In no part is its stamp less than of those before.
 func (r *recency[K, V]) place(e *entry[K, V], s stamp) {
 	r.listOf(e).MoveToFront(e.elem)
-	if s.compare(r.newest) < 0 {
-		raise(&e.accessed, r.newest.accessed)
-		raise(&e.rank, r.newest.rank)
-	} else {
-		r.newest = s
-	}
+	r.newest = stamp{max(s.accessed, r.newest.accessed), max(s.rank, r.newest.rank)}
+	raise(&e.accessed, r.newest.accessed)
+	raise(&e.rank, r.newest.rank)
 }
 
 // raise sets v to n, unless it is higher or marks an entry as gone.

@@ -59,6 +59,9 @@ func TestRecencyOvertaken(t *testing.T) {
 
 			// 3 is accessed after the drain has begun: it stays queued, and is not the oldest.
 			entries[3].accessed.Store(never - 1)
+			if coarse {
+				entries[3].rank.Store(never - 1)
+			}
 			r.queue(entries[3])
 			r.drain()
 			assert.True(t, entries[3].queued())
@@ -124,4 +127,39 @@ func TestUpdateDuringClear(t *testing.T) {
 	assert.Equal(t, map[int]Cause{1: Cleared, 2: Cleared}, left)
 	value, _ := m.Get(2)
 	assert.Equal(t, 3, value)
+}
+
+// TestRecencyOverlap: of two accesses at once on a coarse clock one may read the clock first and the other take
+// its rank first. The order of the list is then still that of the stamps, in both their parts.
+func TestRecencyOverlap(t *testing.T) {
+	c := clock{base: time.Now().Add(-time.Hour), coarse: true}
+	r := newRecency[int, int](1, c, func(*entry[int, int]) {})
+	all := map[*entry[int, int]]bool{}
+	var entries []*entry[int, int]
+	for i := range 4 {
+		e := &entry[int, int]{key: i}
+		e.idle.Store(1)
+		e.accessed.Store(1)
+		r.add(e)
+		entries, all[e] = append(entries, e), true
+	}
+	touch := func(key int, accessed, rank int64) {
+		r.ranks.Store(max(rank, r.ranks.Load()))
+		raise(&entries[key].accessed, accessed)
+		raise(&entries[key].rank, rank)
+		r.queue(entries[key])
+	}
+	touch(0, 10, 5)
+	r.drain()
+	touch(1, 9, 7)
+	touch(2, 10, 6)
+	r.drain()
+	touch(0, 9, 8) // only its rank rises
+	r.drain()
+	assert.NoError(t, r.check(all))
+	var keys []int
+	for elem := r.shared.Back(); elem != nil; elem = elem.Prev() {
+		keys = append(keys, entryOf[int, int](elem).key)
+	}
+	assert.Equal(t, []int{3, 2, 1, 0}, keys)
 }

@@ -68,6 +68,17 @@ func newMap[K comparable, V any](t *testing.T, opts ...sessionmap.Option) *sessi
 }
 
 func TestPromise1ReadYourWrites(t *testing.T) {
+	onBothClocks(t, readYourWrites)
+}
+
+// onBothClocks runs a test with the clock of the machine taken for what it is and, as on Windows, for coarse.
+func onBothClocks(t *testing.T, test func(t *testing.T, coarse bool)) {
+	for _, coarse := range []bool{false, true} {
+		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) { test(t, coarse) })
+	}
+}
+
+func readYourWrites(t *testing.T, coarse bool) {
 	const goroutines, keys = 16, 2000
 	var lost atomic.Int64
 	m := newMap[int, int](t, sessionmap.WithMaxSize(goroutines*keys), sessionmap.WithOnRemove(func(_, _ int, cause sessionmap.Cause) {
@@ -75,6 +86,9 @@ func TestPromise1ReadYourWrites(t *testing.T) {
 			lost.Add(1)
 		}
 	}))
+	if coarse {
+		sessionmap.MakeCoarse(m)
+	}
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
@@ -391,6 +405,10 @@ func TestPromise5TouchBeatsExpiry(t *testing.T) {
 // TestPromise6EachValueLeavesOnce is the accounting law under all causes at once: values put in = values
 // present + removals reported, each value once.
 func TestPromise6EachValueLeavesOnce(t *testing.T) {
+	onBothClocks(t, eachValueLeavesOnce)
+}
+
+func eachValueLeavesOnce(t *testing.T, coarse bool) {
 	const goroutines, steps, keys = 16, 4000, 60
 	var rejected atomic.Int64
 	put := make([]bool, goroutines*steps+1) // by value, each written by one goroutine
@@ -406,6 +424,9 @@ func TestPromise6EachValueLeavesOnce(t *testing.T) {
 			}
 		}))
 	require.NoError(t, err)
+	if coarse {
+		sessionmap.MakeCoarse(m)
+	}
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
