@@ -6,8 +6,8 @@ import (
 	"github.com/sessionmap/sessionmap"
 )
 
-// newOurHost makes the host on sessionmap. The event still does the work where it comes; where it does not,
-// the idle timeout does. Either way stopAgent hears of it.
+// newOurHost makes the host on sessionmap. The event still does the work where it
+// comes; where it does not, the idle timeout does. Either way stopAgent hears of it.
 func newOurHost(p plan) (*host, error) {
 	deleted := sessionmap.NewBus[string]()
 	options := func(more ...sessionmap.Option) []sessionmap.Option {
