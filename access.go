@@ -27,8 +27,8 @@ func (m *RobustSessionMap[K, V]) hash(key K) (hash uint32, ok bool) {
 //go:noinline
 func hashable[K comparable](key K) bool { return reflect.ValueOf(&key).Elem().Comparable() }
 
-// access touches the live entry of key and returns its value; nil if there is none.
-func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *V {
+// access touches the live entry of key and returns its value's box; nil if there is none.
+func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 	p := m.policy.Load()
 	if e := p.table.find(hash, key); e != nil && m.touch(p, e) {
 		return e.value.Load()
@@ -47,7 +47,7 @@ func (m *RobustSessionMap[K, V]) touch(p *policy[K, V], e *entry[K, V]) bool {
 }
 
 // peek finds the live entry of key and leaves it untouched.
-func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *V) {
+func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *boxed[V]) {
 	hash, ok := m.hash(key)
 	if !ok {
 		return nil, nil
@@ -61,7 +61,7 @@ func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *V) {
 }
 
 // valueOf returns e's value if e is live.
-func (m *RobustSessionMap[K, V]) valueOf(e *entry[K, V]) *V {
+func (m *RobustSessionMap[K, V]) valueOf(e *entry[K, V]) *boxed[V] {
 	if !e.live(m.clock.now(), m.timeouts) {
 		return nil
 	}
@@ -78,14 +78,15 @@ func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
 func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		m.report(removal[K, V]{key, value, Rejected})
+		m.reportOne(removal[K, V]{key, value, Rejected})
 		return false
 	}
+	box := m.values.box(value)
 	p := m.policy.Load()
-	if e := p.table.find(hash, key); e != nil && e.idle.Load() == idle && m.touch(p, e) {
-		if old := e.swap(&value); old != nil {
-			if e.idle.Load() != idle {
-				m.restoreIdle(e, &value, idle)
+	if e := p.table.find(hash, key); e != nil && e.idle(m.timeouts) == idle && m.touch(p, e) {
+		if old := e.swap(box); old != nil {
+			if e.idle(m.timeouts) != idle {
+				m.restoreIdle(e, box, idle)
 			}
 			m.replaced(e, old)
 			return true
@@ -94,21 +95,21 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	m.mu.Lock()
 	if m.closed.Load() {
 		m.mu.Unlock()
-		m.report(removal[K, V]{key, value, Rejected})
+		m.reportOne(removal[K, V]{key, value, Rejected})
 		return false
 	}
 	p = m.policy.Load()
 	now := m.clock.now()
 	e, out := p.lookup(hash, key, now)
 	if e == nil {
-		m.add(p, hash, key, &value, idle, now, out)
+		m.add(p, hash, key, box, idle, now, out)
 		return true
 	}
 	// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
 	// and an overwrite without the lock that comes in between sees that it has changed.
 	p.touch(e, now)
 	p.setIdle(e, idle)
-	old := e.swap(&value)
+	old := e.swap(box)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 	m.mu.Unlock()
 	m.replaced(e, old)
@@ -116,7 +117,7 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 }
 
 // restoreIdle gives e the idle timeout that belongs to box, which was set while another changed it.
-func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *V, idle int64) {
+func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, now := m.policy.Load(), m.clock.now()
@@ -127,22 +128,22 @@ func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *V, idle int64)
 }
 
 // insert stores value if key has no live entry; else it returns that entry's value, after an access.
-func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *V, stored bool) {
+func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stored bool) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		m.report(removal[K, V]{key, value, Rejected})
+		m.reportOne(removal[K, V]{key, value, Rejected})
 		return nil, false
 	}
 	m.mu.Lock()
 	if m.closed.Load() {
 		m.mu.Unlock()
-		m.report(removal[K, V]{key, value, Rejected})
+		m.reportOne(removal[K, V]{key, value, Rejected})
 		return nil, false
 	}
 	p, now := m.policy.Load(), m.clock.now()
 	e, out := p.lookup(hash, key, now)
 	if e == nil {
-		m.add(p, hash, key, &value, m.timeouts.idle, now, out)
+		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, out)
 		return nil, true
 	}
 	p.touch(e, now)
@@ -153,7 +154,7 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *V, stored bool
 
 // add inserts, releases the lock, and reports what gave way: an expired entry of the same key, which the
 // caller has removed already, or another one.
-func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *V, idle, now int64, out removal[K, V]) {
+func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, out removal[K, V]) {
 	if gaveWay := p.insert(hash, key, box, idle, now); gaveWay.cause != 0 {
 		out = gaveWay
 	}
@@ -161,7 +162,7 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *V
 	m.mu.Unlock()
 	m.counters.inserts.Add(1)
 	if out.cause != 0 {
-		m.report(out)
+		m.reportOne(out)
 	}
 }
 
@@ -172,12 +173,12 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	p := m.policy.Load()
 	e, out := p.lookup(hash, key, m.clock.now())
 	if e != nil && e.created <= createdBy {
-		out = removal[K, V]{key, *e.end(), cause}
+		out = p.removal(e, e.end(), cause)
 		p.remove(e)
 	}
 	m.mu.Unlock()
 	if out.cause != 0 {
-		m.report(out)
+		m.reportOne(out)
 	}
 	if out.cause != cause {
 		return value, false
@@ -186,18 +187,18 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 }
 
 // removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box.
-func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *V) (removed bool) {
+func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed bool) {
 	m.mu.Lock()
 	p := m.policy.Load()
 	found, out := p.lookup(e.hash, e.key, m.clock.now())
 	if found == e && e.endIf(box) {
-		out = removal[K, V]{e.key, *box, Deleted}
+		out = p.removal(e, box, Deleted)
 		p.remove(e)
 		removed = true
 	}
 	m.mu.Unlock()
 	if out.cause != 0 {
-		m.report(out)
+		m.reportOne(out)
 	}
 	return removed
 }
@@ -220,13 +221,13 @@ func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int
 			}
 			ended++
 		}
-		if batch = append(batch, removal[K, V]{e.key, *box, why}); len(batch) == sweepBatch {
-			m.report(batch...)
+		if batch = append(batch, p.removal(e, box, why)); len(batch) == sweepBatch {
+			m.report(batch)
 			clear(batch)
 			batch = batch[:0]
 		}
 	}
-	m.report(batch...)
+	m.report(batch)
 	finished = true
 	return ended
 }

@@ -1,7 +1,6 @@
 package sessionmap
 
 import (
-	"container/list"
 	"math"
 	"sync/atomic"
 )
@@ -11,35 +10,64 @@ import (
 // Two words decide every race over an entry:
 //
 //   - accessed tells whether it lives and until when. Readers raise it with compare-and-swap, so an
-//     access and a removal for idleness cannot both succeed.
-//   - value is the token of its removal. Whoever swaps the box for nil owns the value that was in it and
+//     access and a removal for idleness or size cannot both succeed.
+//   - value is the token of its removal. Whoever swaps it for nil owns the value that was in it and
 //     reports it; an overwrite that meets nil starts over as an insert.
 //
 // Only the holder of the map's lock ends an entry; anyone may touch or overwrite it.
+//
+// With a string for its key an entry takes 64 bytes, a cache line: a Get reads it at the price of one
+// miss. What only some entries need is therefore in extra.
 type entry[K comparable, V any] struct {
 	key     K
 	created int64 // clock reading
-	hash    uint32
 
-	value    atomic.Pointer[V]           // nil once the value has left
+	value    atomic.Pointer[boxed[V]]    // nil once the value has left
 	accessed atomic.Int64                // clock reading of the last access; gone once the entry has ended
-	rank     atomic.Int64                // orders accesses within one reading of a coarse clock
-	idle     atomic.Int64                // idle timeout in nanoseconds; 0 is none
 	next     atomic.Pointer[entry[K, V]] // link in the touch queue; nil while not queued
+	extra    atomic.Pointer[extra]       // nil for an entry with the map's idle timeout and nothing else
 
-	// Guarded by the map's lock.
-	heapIndex int32 // place in the deadline heap plus one; 0 while not in it
-	elem      *list.Element
+	hash  uint32
+	batch uint32 // where recency has filed it, 0 being nowhere; guarded by the map's lock
+}
+
+// extra is the part of an entry that is there where the map has a lifetime or its clock is coarse, and
+// from when the entry is given an idle timeout of its own.
+type extra struct {
+	idle      atomic.Int64 // idle timeout in nanoseconds; 0 is none
+	rank      atomic.Int64 // orders accesses within one reading of a coarse clock
+	heapIndex int32        // place in the deadline heap plus one, 0 while not in it; guarded by the map's lock
+}
+
+// newEntry makes an entry, with its extra part at once where that is wanted: one allocation either way.
+func newEntry[K comparable, V any](withExtra bool) *entry[K, V] {
+	if !withExtra {
+		return &entry[K, V]{}
+	}
+	both := &struct {
+		entry entry[K, V]
+		extra extra
+	}{}
+	both.entry.extra.Store(&both.extra)
+	return &both.entry
 }
 
 // gone stands in accessed once an entry has ended.
 const gone = math.MinInt64
 
+// idle returns the entry's idle timeout.
+func (e *entry[K, V]) idle(t timeouts) int64 {
+	if x := e.extra.Load(); x != nil {
+		return x.idle.Load()
+	}
+	return t.idle
+}
+
 // touch records an access at now. It reports false, and changes nothing, when the entry has ended or is expired.
 func (e *entry[K, V]) touch(now int64, t timeouts) bool {
 	for {
 		accessed := e.accessed.Load()
-		if accessed == gone || t.expired(accessed, e.idle.Load(), e.created, now) {
+		if accessed == gone || t.expired(accessed, e.idle(t), e.created, now) {
 			return false
 		}
 		if accessed >= now || e.accessed.CompareAndSwap(accessed, now) {
@@ -51,11 +79,11 @@ func (e *entry[K, V]) touch(now int64, t timeouts) bool {
 // live reports whether the entry is present and not expired at now.
 func (e *entry[K, V]) live(now int64, t timeouts) bool {
 	accessed := e.accessed.Load()
-	return accessed != gone && !t.expired(accessed, e.idle.Load(), e.created, now)
+	return accessed != gone && !t.expired(accessed, e.idle(t), e.created, now)
 }
 
 // swap puts box in place of the present one, which it returns; nil when the value has left.
-func (e *entry[K, V]) swap(box *V) (old *V) {
+func (e *entry[K, V]) swap(box *boxed[V]) (old *boxed[V]) {
 	for {
 		old = e.value.Load()
 		if old == nil || e.value.CompareAndSwap(old, box) {
@@ -65,13 +93,13 @@ func (e *entry[K, V]) swap(box *V) (old *V) {
 }
 
 // end ends the entry and returns its last value.
-func (e *entry[K, V]) end() *V {
+func (e *entry[K, V]) end() *boxed[V] {
 	e.accessed.Store(gone)
 	return e.value.Swap(nil)
 }
 
 // endIf ends the entry if its value is still the one in box.
-func (e *entry[K, V]) endIf(box *V) bool {
+func (e *entry[K, V]) endIf(box *boxed[V]) bool {
 	if !e.value.CompareAndSwap(box, nil) {
 		return false
 	}
@@ -79,15 +107,23 @@ func (e *entry[K, V]) endIf(box *V) bool {
 	return true
 }
 
+// endUntouched ends the entry if its last access is still the one at accessed.
+func (e *entry[K, V]) endUntouched(accessed int64) *boxed[V] {
+	if !e.accessed.CompareAndSwap(accessed, gone) {
+		return nil
+	}
+	return e.value.Swap(nil)
+}
+
 // endExpired ends the entry if it is expired at now. An access that came first saves it: the cause is then 0.
-func (e *entry[K, V]) endExpired(now int64, t timeouts) (*V, Cause) {
+func (e *entry[K, V]) endExpired(now int64, t timeouts) (*boxed[V], Cause) {
 	for {
-		accessed, idle := e.accessed.Load(), e.idle.Load()
+		accessed, idle := e.accessed.Load(), e.idle(t)
 		if accessed == gone || !t.expired(accessed, idle, e.created, now) {
 			return nil, 0
 		}
-		if e.accessed.CompareAndSwap(accessed, gone) {
-			return e.value.Swap(nil), t.cause(accessed, idle, e.created)
+		if box := e.endUntouched(accessed); box != nil {
+			return box, t.cause(accessed, idle, e.created)
 		}
 	}
 }

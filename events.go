@@ -154,18 +154,28 @@ func (s *subscription) take() (cancel func()) {
 	return cancel
 }
 
-// report counts a removal and tells the callbacks of it. The lock must not be held.
-func (m *RobustSessionMap[K, V]) report(removals ...removal[K, V]) {
+// report counts removals and tells the callbacks of them. The lock must not be held.
+func (m *RobustSessionMap[K, V]) report(removals []removal[K, V]) {
 	for _, r := range removals {
 		m.counters.removals[r.cause].Add(1)
 	}
 	m.tell(removals, m.hooks.all(), 0)
 }
 
+// reportOne is report for one. It allocates only where somebody is to be told.
+func (m *RobustSessionMap[K, V]) reportOne(r removal[K, V]) {
+	m.counters.removals[r.cause].Add(1)
+	if hooks := m.hooks.all(); len(hooks) > 0 {
+		m.tell([]removal[K, V]{r}, hooks, 0)
+	}
+}
+
 // replaced is report for a value that another has replaced.
-func (m *RobustSessionMap[K, V]) replaced(e *entry[K, V], box *V) {
-	m.counters.lane(e.hash).replaced.Add(1)
-	m.tell([]removal[K, V]{{e.key, *box, Replaced}}, m.hooks.all(), 0)
+func (m *RobustSessionMap[K, V]) replaced(e *entry[K, V], box *boxed[V]) {
+	m.counters.lane().replaced.Add(1)
+	if hooks := m.hooks.all(); len(hooks) > 0 {
+		m.tell([]removal[K, V]{{e.key, m.values.open(box), Replaced}}, hooks, 0)
+	}
 }
 
 // tell tells each callback of each removal, in that order, the first next of these having been told.

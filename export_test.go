@@ -1,9 +1,6 @@
 package sessionmap
 
-import (
-	"container/list"
-	"fmt"
-)
+import "fmt"
 
 // CloseGrace is how long Close waits for callbacks.
 const CloseGrace = closeGrace
@@ -78,6 +75,7 @@ func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
 	if err := p.checkDeadlines(all); err != nil {
 		return fmt.Errorf("deadlines: %w", err)
 	}
+	p.recency.drain() // what is queued makes the next deadline an estimate
 	if next := p.nextDeadline(); !m.closed.Load() && next != never && m.sweeper.wakeAt > max(next, after(m.sweeper.last, m.sweeper.interval)) {
 		return fmt.Errorf("sweeper: wakes at %d, the next deadline is %d", m.sweeper.wakeAt, next)
 	}
@@ -160,66 +158,121 @@ func (t *table[K, V]) check(count int) error {
 
 func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 	queued := map[*entry[K, V]]bool{}
+	dead := 0
 	for i := range r.lanes {
 		for e := r.lanes[i].head.Load(); e != nil && e != r.end; e = e.next.Load() {
 			if queued[e] {
 				return fmt.Errorf("key %v: queued twice", e.key)
 			}
-			queued[e] = true
+			if queued[e] = true; !all[e] {
+				dead++
+			}
 		}
 	}
-	if listed := r.shared.Len() + r.own.Len(); listed != len(all) {
-		return fmt.Errorf("%d listed, want %d", listed, len(all))
+	if dead != r.dead {
+		return fmt.Errorf("%d queued entries have ended, recency says %d", dead, r.dead)
 	}
-	for _, l := range []*list.List{&r.shared, &r.own} {
-		var newer *entry[K, V]
-		for elem := l.Front(); elem != nil; elem = elem.Next() {
-			e := entryOf[K, V](elem)
-			if e.elem != elem || !all[e] {
-				return fmt.Errorf("key %v: listed, but not present", e.key)
+	filed := map[*entry[K, V]]bool{}
+	known := 0
+	for _, h := range []*history[K, V]{&r.shared, &r.own} {
+		if h.filing != nil {
+			return fmt.Errorf("a drain has not ended")
+		}
+		var newer *batch[K, V]
+		for elem := h.batches.Front(); elem != nil; elem = elem.Next() {
+			b := elem.Value.(*batch[K, V])
+			if b.elem != elem || b.in != h || r.batches[b.id] != b {
+				return fmt.Errorf("batch %d: in the wrong place", b.id)
 			}
-			if r.listOf(e) != l {
-				return fmt.Errorf("key %v: in the wrong list for idle timeout %d", e.key, e.idle.Load())
+			known++
+			if b.sorted && elem.Next() != nil {
+				return fmt.Errorf("batch %d: sorted, but not the oldest", b.id)
 			}
-			if e.queued() != queued[e] {
-				return fmt.Errorf("key %v: queued mark and queue differ", e.key)
+			last := stamp{never, never}
+			live := 0
+			for i, e := range b.entries {
+				if e.batch != b.id {
+					continue
+				}
+				live++
+				if filed[e] || !all[e] {
+					return fmt.Errorf("key %v: filed twice, or not present", e.key)
+				}
+				filed[e] = true
+				if (e.idle(r.timeouts) == r.timeouts.idle) != (h == &r.shared) {
+					return fmt.Errorf("key %v: in the wrong history for idle timeout %d", e.key, e.idle(r.timeouts))
+				}
+				if queued[e] {
+					continue // it is yet to be filed anew
+				}
+				at := e.stamp()
+				if at.compare(b.until) > 0 {
+					return fmt.Errorf("key %v: accessed at %v, its batch ends at %v", e.key, at, b.until)
+				}
+				if b.sorted && (at != h.stamps[i] || at.compare(last) > 0 || at.accessed > last.accessed) {
+					return fmt.Errorf("key %v: out of order: %v, %v, %v", e.key, at, h.stamps[i], last)
+				}
+				last = at
 			}
-			if queued[e] {
-				continue // its place is yet to come
+			if live != b.live || live == 0 || len(b.entries) >= sparse*(live+1) {
+				return fmt.Errorf("batch %d: %d live of %d, says %d", b.id, live, len(b.entries), b.live)
 			}
-			if newer != nil && (newer.stamp().compare(e.stamp()) < 0 || newer.accessed.Load() < e.accessed.Load()) {
-				return fmt.Errorf("keys %v, %v: out of order: %v, %v", newer.key, e.key, newer.stamp(), e.stamp())
+			if newer != nil && newer.earliest(queued).compare(b.until) < 0 {
+				return fmt.Errorf("batches %d, %d: out of order: %v, %v", newer.id, b.id, newer.earliest(queued), b.until)
 			}
-			newer = e
+			newer = b
+		}
+	}
+	if known+len(r.free)+1 != len(r.batches) {
+		return fmt.Errorf("%d batches and %d free places, want %d", known, len(r.free), len(r.batches)-1)
+	}
+	for e := range all {
+		if !filed[e] && !queued[e] || !filed[e] && e.batch != 0 {
+			return fmt.Errorf("key %v: neither filed nor queued", e.key)
+		}
+		if queued[e] != e.queued() {
+			return fmt.Errorf("key %v: queued mark and queue differ", e.key)
 		}
 	}
 	return nil
+}
+
+// earliest is the first access in b.
+func (b *batch[K, V]) earliest(queued map[*entry[K, V]]bool) stamp {
+	earliest := stamp{never, never}
+	for _, e := range b.entries {
+		if s := e.stamp(); e.batch == b.id && !queued[e] && s.compare(earliest) < 0 {
+			earliest = s
+		}
+	}
+	return earliest
 }
 
 func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 	d := &p.deadlines
 	for i, item := range d.items {
 		e := item.entry
-		if int(e.heapIndex) != i+1 || !all[e] {
-			return fmt.Errorf("key %v: index %d at place %d", e.key, e.heapIndex, i)
+		if x := e.extra.Load(); x != item.extra || int(x.heapIndex) != i+1 || !all[e] {
+			return fmt.Errorf("key %v: index %d at place %d", e.key, x.heapIndex, i)
 		}
 		if i > 0 && d.Less(i, (i-1)/2) {
 			return fmt.Errorf("heap order broken at %d", i)
 		}
 	}
 	for e := range all {
-		idle := e.idle.Load()
+		idle := e.idle(p.timeouts)
 		at := after(e.created, p.timeouts.lifetime)
 		if idle != p.timeouts.idle {
 			at = min(at, after(e.accessed.Load(), idle))
 		}
-		if (at != never) != (e.heapIndex != 0) {
-			return fmt.Errorf("key %v: in the heap: %v", e.key, e.heapIndex != 0)
+		x := e.extra.Load()
+		if inHeap := x != nil && x.heapIndex != 0; inHeap != (at != never) {
+			return fmt.Errorf("key %v: in the heap: %v", e.key, inHeap)
 		}
-		if e.heapIndex == 0 {
+		if at == never {
 			continue
 		}
-		placed := d.items[e.heapIndex-1].at
+		placed := d.items[x.heapIndex-1].at
 		if placed > at || placed != at && !e.queued() {
 			return fmt.Errorf("key %v: placed at %d, expires at %d", e.key, placed, at)
 		}
@@ -235,8 +288,12 @@ func ExpireAll[K comparable, V any](m *RobustSessionMap[K, V]) {
 	WithLock(m, func() {
 		p := m.policy.Load()
 		p.recency.drain()
+		p.recency.drained -= p.timeouts.idle
 		for e := range p.table.entries() {
 			e.accessed.Add(-p.timeouts.idle)
+		}
+		for i := range p.recency.shared.stamps {
+			p.recency.shared.stamps[i].accessed -= p.timeouts.idle
 		}
 	})
 }

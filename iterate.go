@@ -17,7 +17,7 @@ func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 		for {
 			box := m.valueOf(e)
 			var yes bool
-			if box == nil || !m.callbacks.run("DeleteFunc", func() { yes = del(e.key, *box) }) || !yes {
+			if box == nil || !m.callbacks.run("DeleteFunc", func() { yes = del(e.key, m.values.open(box)) }) || !yes {
 				break
 			}
 			if m.removeIf(e, box) {
@@ -47,7 +47,7 @@ func (m *RobustSessionMap[K, V]) Len() int { return int(m.policy.Load().count.Lo
 func (m *RobustSessionMap[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for e := range m.policy.Load().table.entries() {
-			if box := m.valueOf(e); box != nil && !yield(e.key, *box) {
+			if box := m.valueOf(e); box != nil && !yield(e.key, m.values.open(box)) {
 				return
 			}
 		}
@@ -77,7 +77,7 @@ func (m *RobustSessionMap[K, V]) Oldest() iter.Seq2[K, V] {
 		}
 		slices.SortFunc(all, func(a, b stamped[K, V]) int { return a.compare(b.stamp) })
 		for _, s := range all {
-			if box := m.valueOf(s.entry); box != nil && !yield(s.entry.key, *box) {
+			if box := m.valueOf(s.entry); box != nil && !yield(s.entry.key, m.values.open(box)) {
 				return
 			}
 		}

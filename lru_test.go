@@ -2,6 +2,7 @@ package sessionmap
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,13 +10,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// order returns the keys that r has filed, the least recently accessed first.
+func order(r *recency[int, int]) (keys []int) {
+	for elem := r.shared.batches.Back(); elem != nil; elem = elem.Prev() {
+		b := elem.Value.(*batch[int, int])
+		entries := slices.DeleteFunc(slices.Clone(b.entries), func(e *entry[int, int]) bool { return e.batch != b.id || e.queued() })
+		slices.SortFunc(entries, func(a, b *entry[int, int]) int { return a.stamp().compare(b.stamp()) })
+		for _, e := range entries {
+			keys = append(keys, e.key)
+		}
+	}
+	return keys
+}
+
 // TestRecencyOvertaken plays what goroutines that are held up between stamping and queueing do to the order.
 func TestRecencyOvertaken(t *testing.T) {
 	for _, coarse := range []bool{false, true} {
 		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) {
 			c := newClock()
 			c.coarse = coarse
-			r := newRecency[int, int](1, c, func(*entry[int, int]) {})
+			var r recency[int, int]
+			r.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
 			entries := make([]*entry[int, int], 6)
 			last := int64(-1)
 			tick := func() int64 { // what a fine clock would tell, on any
@@ -27,59 +42,56 @@ func TestRecencyOvertaken(t *testing.T) {
 			stampNow := func(e *entry[int, int]) {
 				e.accessed.Store(tick())
 				if coarse {
-					e.rank.Store(r.ranks.Add(1))
+					e.extra.Load().rank.Store(r.ranks.Add(1))
 				}
 			}
 			for i := range entries {
-				entries[i] = &entry[int, int]{key: i}
-				entries[i].idle.Store(1)
+				entries[i] = newEntry[int, int](true)
+				entries[i].key = i
+				entries[i].extra.Load().idle.Store(1)
 				entries[i].accessed.Store(tick())
 				r.add(entries[i])
 			}
-			order := func() (keys []int) {
-				for elem := r.shared.Back(); elem != nil; elem = elem.Prev() {
-					keys = append(keys, entryOf[int, int](elem).key)
-				}
-				return keys
-			}
-			require.Equal(t, []int{0, 1, 2, 3, 4, 5}, order())
+			r.drain()
+			require.Equal(t, []int{0, 1, 2, 3, 4, 5}, order(&r))
 
-			// 0 is stamped; 1 and 2 are accessed and drained; 0 comes to be queued, and counts from then.
+			// 0 is stamped; 1 and 2 are accessed and filed; 0 comes to be queued, and counts from then.
 			stampNow(entries[0])
 			for _, e := range entries[1:3] {
 				stampNow(e)
 				r.queue(e)
 			}
 			r.drain()
-			require.Equal(t, []int{0, 3, 4, 5, 1, 2}, order())
 			r.queue(entries[0])
 			r.drain()
-			require.Equal(t, []int{3, 4, 5, 1, 2, 0}, order())
+			require.Equal(t, []int{3, 4, 5, 1, 2, 0}, order(&r))
 			assert.GreaterOrEqual(t, entries[0].stamp().compare(entries[2].stamp()), 0, "its stamp fits its place")
 
 			// 3 is accessed after the drain has begun: it stays queued, and is not the oldest.
 			entries[3].accessed.Store(never - 1)
 			if coarse {
-				entries[3].rank.Store(never - 1)
+				entries[3].extra.Load().rank.Store(never - 1)
 			}
 			r.queue(entries[3])
 			r.drain()
 			assert.True(t, entries[3].queued())
-			assert.Equal(t, 4, r.oldest().key)
+			oldest, _ := r.oldest()
+			assert.Equal(t, 4, oldest.key)
 
-			// 4 is about to be queued.
+			// 4 has been found to be the oldest, is then stamped, and is about to be queued.
 			stampNow(entries[4])
-			entries[4].next.Store(r.end)
-			assert.Equal(t, 5, r.oldest().key)
+			oldest, at := r.oldest()
+			assert.Equal(t, 5, oldest.key)
+			assert.Equal(t, oldest.stamp(), at)
 
-			// Where all have been accessed since, the choice falls on the earliest stamp, and ends.
+			// Where all have been accessed since, and none is queued yet, there is no oldest.
 			for _, e := range entries {
-				if e.key != 3 && e.key != 4 {
-					stampNow(e)
-					e.next.Store(r.end)
-				}
+				stampNow(e)
 			}
-			assert.Equal(t, 4, r.oldest().key)
+			entries[3].next.Store(nil)
+			r.lanes = make([]lane[int, int], 1)
+			oldest, _ = r.oldest()
+			assert.Nil(t, oldest)
 		})
 	}
 }
@@ -92,17 +104,17 @@ func TestRestoreIdle(t *testing.T) {
 	m.SetWithTTL(1, 1, time.Hour)
 	hash, _ := m.hash(1)
 	e := m.policy.Load().table.find(hash, 1)
-	mine, other := new(int), new(int)
+	mine, other := m.values.box(2), m.values.box(3)
 	e.swap(other)
 	m.restoreIdle(e, mine, int64(DefaultTTL))
-	assert.EqualValues(t, time.Hour, e.idle.Load())
+	assert.EqualValues(t, time.Hour, e.idle(m.timeouts))
 	e.swap(mine)
 	m.restoreIdle(e, mine, int64(DefaultTTL))
-	assert.EqualValues(t, DefaultTTL, e.idle.Load())
+	assert.EqualValues(t, DefaultTTL, e.idle(m.timeouts))
 	assert.NoError(t, CheckInvariants(m))
 	was := m.policy.Swap(m.newPolicy()) // as Clear does, on its way to ending the entries
 	m.restoreIdle(e, mine, int64(time.Hour))
-	assert.EqualValues(t, DefaultTTL, e.idle.Load())
+	assert.EqualValues(t, DefaultTTL, e.idle(m.timeouts))
 	assert.NoError(t, CheckInvariants(m))
 	m.endAll(was, Cleared)
 }
@@ -133,12 +145,14 @@ func TestUpdateDuringClear(t *testing.T) {
 // its rank first. The order of the list is then still that of the stamps, in both their parts.
 func TestRecencyOverlap(t *testing.T) {
 	c := clock{base: time.Now().Add(-time.Hour), coarse: true}
-	r := newRecency[int, int](1, c, func(*entry[int, int]) {})
+	var r recency[int, int]
+	r.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
 	all := map[*entry[int, int]]bool{}
 	var entries []*entry[int, int]
 	for i := range 4 {
-		e := &entry[int, int]{key: i}
-		e.idle.Store(1)
+		e := newEntry[int, int](true)
+		e.key = i
+		e.extra.Load().idle.Store(1)
 		e.accessed.Store(1)
 		r.add(e)
 		entries, all[e] = append(entries, e), true
@@ -146,7 +160,7 @@ func TestRecencyOverlap(t *testing.T) {
 	touch := func(key int, accessed, rank int64) {
 		r.ranks.Store(max(rank, r.ranks.Load()))
 		raise(&entries[key].accessed, accessed)
-		raise(&entries[key].rank, rank)
+		raise(&entries[key].extra.Load().rank, rank)
 		r.queue(entries[key])
 	}
 	touch(0, 10, 5)
@@ -157,9 +171,5 @@ func TestRecencyOverlap(t *testing.T) {
 	touch(0, 9, 8) // only its rank rises
 	r.drain()
 	assert.NoError(t, r.check(all))
-	var keys []int
-	for elem := r.shared.Back(); elem != nil; elem = elem.Prev() {
-		keys = append(keys, entryOf[int, int](elem).key)
-	}
-	assert.Equal(t, []int{3, 2, 1, 0}, keys)
+	assert.Equal(t, []int{3, 2, 1, 0}, order(&r))
 }

@@ -6,13 +6,15 @@ import "sync/atomic"
 // synchronised: but for find, touch and the count, it needs the map's lock. It calls no user code, and
 // what its methods end they return as removals, for the map to report once the lock is released.
 type policy[K comparable, V any] struct {
-	table     *table[K, V]
-	recency   *recency[K, V]
+	table     table[K, V]
+	recency   recency[K, V]
 	deadlines deadlines[K, V]
 	count     atomic.Int64
 
 	timeouts timeouts
 	maxSize  int // 0 is no bound
+	values   boxer[V]
+	extra    bool // entries need their extra part from the start
 }
 
 // A removal is a value that has left the map, and why.
@@ -23,8 +25,9 @@ type removal[K comparable, V any] struct {
 }
 
 func newPolicy[K comparable, V any](t timeouts, maxSize int, c clock) *policy[K, V] {
-	p := &policy[K, V]{table: newTable[K, V](), timeouts: t, maxSize: maxSize}
-	p.recency = newRecency(t.idle, c, p.reindex)
+	p := &policy[K, V]{timeouts: t, maxSize: maxSize, values: newBoxer[V](), extra: t.lifetime > 0 || c.coarse}
+	p.table.init()
+	p.recency.init(t, c, p.reindex)
 	return p
 }
 
@@ -42,43 +45,58 @@ func (p *policy[K, V]) lookup(hash uint32, key K, now int64) (e *entry[K, V], ou
 	for e != nil && !e.live(now, p.timeouts) {
 		if box, cause := e.endExpired(now, p.timeouts); box != nil {
 			p.remove(e)
-			return nil, removal[K, V]{e.key, *box, cause}
+			return nil, p.removal(e, box, cause)
 		}
 	}
 	return e, out
 }
 
+func (p *policy[K, V]) removal(e *entry[K, V], box *boxed[V], cause Cause) removal[K, V] {
+	return removal[K, V]{e.key, p.values.open(box), cause}
+}
+
 // insert adds an entry for key, which must not be there. In a full map another one gives way to it, and
 // is returned: an expired one if there is any, else the least recently accessed.
-func (p *policy[K, V]) insert(hash uint32, key K, box *V, idle, now int64) (out removal[K, V]) {
-	e := &entry[K, V]{key: key, hash: hash, created: now}
+func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64) (out removal[K, V]) {
+	if p.maxSize > 0 && p.count.Load() >= int64(p.maxSize) {
+		out = p.evict(now)
+	}
+	e := newEntry[K, V](p.extra || idle != p.timeouts.idle)
+	e.key, e.hash, e.created = key, hash, now
 	e.value.Store(box)
 	e.accessed.Store(now)
-	e.idle.Store(idle)
-	if p.maxSize > 0 && p.count.Load() >= int64(p.maxSize) {
-		var victim *entry[K, V]
-		victim, out = p.evict(now)
-		p.table.remove(victim)
-		p.deadlines.remove(victim)
-		p.count.Add(-1)
-		p.recency.replace(victim, e)
-	} else {
-		p.recency.add(e)
+	if x := e.extra.Load(); x != nil {
+		x.idle.Store(idle)
+		p.index(e)
 	}
+	p.recency.add(e)
 	p.table.insert(e)
 	p.count.Add(1)
-	p.index(e)
 	return out
 }
 
-// evict ends the entry that has to give way, and leaves it to the caller to take it out.
-func (p *policy[K, V]) evict(now int64) (*entry[K, V], removal[K, V]) {
+// evict removes the entry that has to give way.
+func (p *policy[K, V]) evict(now int64) removal[K, V] {
 	e, box, cause := p.endNextExpired(now)
-	if e == nil {
-		e = p.recency.oldest()
-		box, cause = e.end(), Evicted
+	for box == nil {
+		var at stamp
+		if e, at = p.recency.oldest(); e == nil {
+			e, at = p.oldestInTable()
+		}
+		box, cause = e.endUntouched(at.accessed), Evicted
 	}
-	return e, removal[K, V]{e.key, *box, cause}
+	p.remove(e)
+	return p.removal(e, box, cause)
+}
+
+// oldestInTable is for when all entries are being accessed: then there are few of them.
+func (p *policy[K, V]) oldestInTable() (oldest *entry[K, V], at stamp) {
+	for e := range p.table.entries() {
+		if s := e.stamp(); oldest == nil || s.compare(at) < 0 {
+			oldest, at = e, s
+		}
+	}
+	return oldest, at
 }
 
 // remove takes e, which has ended, out of the map.
@@ -97,13 +115,13 @@ func (p *policy[K, V]) removeExpired(now int64, out []removal[K, V]) int {
 			return n
 		}
 		p.remove(e)
-		out[n] = removal[K, V]{e.key, *box, cause}
+		out[n] = p.removal(e, box, cause)
 	}
 	return len(out)
 }
 
 // endNextExpired ends one entry that is expired at now; nil if there is none.
-func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *V, Cause) {
+func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *boxed[V], Cause) {
 	for drained := false; ; {
 		e, at := p.deadlines.first()
 		if at > now {
@@ -120,7 +138,7 @@ func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *V, Cause) {
 		p.index(e) // touched meanwhile
 	}
 	if p.timeouts.idle > 0 {
-		if e := p.recency.back(&p.recency.shared); e != nil {
+		if e := p.recency.oldestShared(now); e != nil {
 			if box, cause := e.endExpired(now, p.timeouts); box != nil {
 				return e, box, cause
 			}
@@ -131,19 +149,13 @@ func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *V, Cause) {
 
 // nextDeadline is no later than the first moment at which an entry can expire; never if none can.
 func (p *policy[K, V]) nextDeadline() int64 {
-	next := int64(never)
-	if p.timeouts.idle > 0 {
-		if e := p.recency.back(&p.recency.shared); e != nil {
-			next = after(e.accessed.Load(), p.timeouts.idle)
-		}
-	}
 	_, at := p.deadlines.first()
-	return min(next, at)
+	return min(at, p.recency.nextDeadline())
 }
 
 // setIdle gives e another idle timeout.
 func (p *policy[K, V]) setIdle(e *entry[K, V], idle int64) {
-	if e.idle.Load() == idle {
+	if e.idle(p.timeouts) == idle {
 		return
 	}
 	p.deadlines.remove(e)
@@ -151,21 +163,21 @@ func (p *policy[K, V]) setIdle(e *entry[K, V], idle int64) {
 	p.index(e)
 }
 
-// index places e in the deadline heap, if it belongs there.
+// index places e, which has an extra part, in the deadline heap, if it belongs there.
 func (p *policy[K, V]) index(e *entry[K, V]) {
-	idle := e.idle.Load()
+	x := e.extra.Load()
 	at := after(e.created, p.timeouts.lifetime)
-	if idle != p.timeouts.idle {
+	if idle := x.idle.Load(); idle != p.timeouts.idle {
 		at = min(at, after(e.accessed.Load(), idle))
 	}
 	if at != never {
-		p.deadlines.place(e, at)
+		p.deadlines.place(e, x, at)
 	}
 }
 
-// reindex places e, which a drain has moved, in the deadline heap anew.
+// reindex places e, which a drain has filed, in the deadline heap anew.
 func (p *policy[K, V]) reindex(e *entry[K, V]) {
-	if e.heapIndex != 0 && e.idle.Load() != p.timeouts.idle {
+	if x := e.extra.Load(); x.heapIndex != 0 && x.idle.Load() != p.timeouts.idle {
 		p.index(e)
 	}
 }

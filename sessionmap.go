@@ -66,6 +66,7 @@ type RobustSessionMap[K comparable, V any] struct {
 	name        string
 	seed        maphash.Seed
 	dynamicKeys bool // K has an interface in it, so that hashing a key can fail
+	values      boxer[V]
 	callbacks   *callbacks
 	counters    *counters
 
@@ -102,6 +103,7 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 		name:        c.name,
 		seed:        maphash.MakeSeed(),
 		dynamicKeys: hasInterface(reflect.TypeFor[K]()),
+		values:      newBoxer[V](),
 		callbacks:   newCallbacks[K, V](c.logger, c.name),
 		counters:    newCounters(),
 		shut:        make(chan struct{}),
@@ -151,11 +153,11 @@ func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
 	hash, ok := m.hash(key)
 	if ok {
 		if box := m.access(hash, key); box != nil {
-			m.counters.lane(hash).hits.Add(1)
-			return *box, true
+			m.counters.lane().hits.Add(1)
+			return m.values.open(box), true
 		}
 	}
-	m.counters.lane(hash).misses.Add(1)
+	m.counters.lane().misses.Add(1)
 	var none V
 	return none, false
 }
@@ -163,7 +165,7 @@ func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
 // Peek is like [RobustSessionMap.Get], but no access, and not counted in [Stats].
 func (m *RobustSessionMap[K, V]) Peek(key K) (V, bool) {
 	if _, box := m.peek(key); box != nil {
-		return *box, true
+		return m.values.open(box), true
 	}
 	var none V
 	return none, false
@@ -198,7 +200,7 @@ func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
 func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) (stored bool) {
 	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 {
 		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a size bound", "idle", idle)
-		m.report(removal[K, V]{key, value, Rejected})
+		m.reportOne(removal[K, V]{key, value, Rejected})
 		return false
 	}
 	return m.set(key, value, int64(idle))
@@ -209,7 +211,7 @@ func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) 
 // with loaded false, after reporting it as [Rejected].
 func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool) {
 	hash, ok := m.hash(key)
-	var box *V
+	var box *boxed[V]
 	if ok {
 		box = m.access(hash, key)
 	}
@@ -217,11 +219,11 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 		box, _ = m.insert(key, value)
 	}
 	if box == nil {
-		m.counters.lane(hash).misses.Add(1)
+		m.counters.lane().misses.Add(1)
 		return value, false
 	}
-	m.counters.lane(hash).hits.Add(1)
-	return *box, true
+	m.counters.lane().hits.Add(1)
+	return m.values.open(box), true
 }
 
 // Update replaces the value of key by what fn makes of it, atomically: fn gets the old value, and whether
@@ -239,7 +241,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 	for !m.closed.Load() {
 		p := m.policy.Load()
 		var e *entry[K, V]
-		var box *V
+		var box *boxed[V]
 		var old, value V
 		var keep bool
 		if ok {
@@ -249,7 +251,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 			box = m.valueOf(e)
 		}
 		if box != nil {
-			old = *box
+			old = m.values.open(box)
 		}
 		if !m.callbacks.run("Update", func() { value, keep = fn(old, box != nil) }) {
 			return old, box != nil
@@ -268,7 +270,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return none, false
 			}
 		default:
-			if m.touch(p, e) && e.value.CompareAndSwap(box, &value) {
+			if m.touch(p, e) && e.value.CompareAndSwap(box, m.values.box(value)) {
 				m.replaced(e, box)
 				return value, true
 			}
@@ -307,7 +309,7 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 	if e == nil {
 		return Entry{}, false
 	}
-	accessed, idle := e.accessed.Load(), e.idle.Load()
+	accessed, idle := e.accessed.Load(), e.idle(m.timeouts)
 	if accessed == gone {
 		return Entry{}, false
 	}

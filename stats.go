@@ -51,7 +51,7 @@ func (s Stats) BackstopShare() float64 {
 	return float64(n) / float64(s.Ended())
 }
 
-// counters are what Stats reads. Those of the hot path are spread by the key's hash, so that cores seldom meet.
+// counters are what Stats reads. Those of the hot path are spread over lanes.
 type counters struct {
 	lanes        []counterLane // a power of two
 	inserts      atomic.Uint64
@@ -69,7 +69,7 @@ func newCounters() *counters {
 	return &counters{lanes: make([]counterLane, laneCount())}
 }
 
-func (c *counters) lane(hash uint32) *counterLane { return &c.lanes[int(hash)&(len(c.lanes)-1)] }
+func (c *counters) lane() *counterLane { return &c.lanes[ownLane()&(len(c.lanes)-1)] }
 
 func (c *counters) swept(took time.Duration) {
 	c.sweeps.Add(1)
@@ -102,11 +102,26 @@ func (c *counters) stats() Stats {
 	return s
 }
 
-// laneCount is over how many lanes to spread what all cores write: a power of two, about a lane a core.
+// What every access writes is spread over lanes, so that cores seldom write the same one. A goroutine
+// keeps to a lane, which is told by where its stack is.
+
+// laneCount is over how many lanes to spread: a power of two, several a core.
 func laneCount() int {
-	n := 1
-	for n < min(runtime.GOMAXPROCS(0), maxLanes) {
+	n := lanesPerCore
+	for n < min(lanesPerCore*runtime.GOMAXPROCS(0), maxLanes) {
 		n *= 2
 	}
 	return n
+}
+
+const (
+	lanesPerCore = 4
+	maxLanes     = 64
+	stackBits    = 11 // stacks are at least 2 KB apart
+)
+
+// ownLane is a number to choose the goroutine's lane by.
+func ownLane() int {
+	var onStack byte
+	return int(uint32(uintptr(unsafe.Pointer(&onStack))>>stackBits) * 0x9e3779b1 >> 16)
 }

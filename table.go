@@ -26,12 +26,10 @@ type table[K comparable, V any] struct {
 	dir atomic.Pointer[directory[K, V]]
 }
 
-func newTable[K comparable, V any]() *table[K, V] {
+func (t *table[K, V]) init() {
 	d := &directory[K, V]{deepest: 1, segments: make([]atomic.Pointer[segment[K, V]], 1)}
 	d.segments[0].Store(newSegment[K, V](0, 1))
-	t := &table[K, V]{}
 	t.dir.Store(d)
-	return t
 }
 
 const (

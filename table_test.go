@@ -28,7 +28,8 @@ func TestTable(t *testing.T) {
 			if name != "spread" {
 				steps = 3000 // collisions cost time by their nature
 			}
-			table := newTable[int, int]()
+			var table table[int, int]
+			table.init()
 			want := map[int]*entry[int, int]{}
 			rng := rand.New(rand.NewPCG(1, 1))
 			for i := range steps {
@@ -66,7 +67,8 @@ func TestTableReadersDuringChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			hash := hashes[name]
 			const stay, swing = 300, 3000
-			table := newTable[int, int]()
+			var table table[int, int]
+			table.init()
 			for key := range stay {
 				table.insert(&entry[int, int]{key: key, hash: hash(key)})
 			}

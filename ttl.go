@@ -89,28 +89,30 @@ type deadlines[K comparable, V any] struct{ items []deadline[K, V] }
 type deadline[K comparable, V any] struct {
 	at    int64
 	entry *entry[K, V]
+	extra *extra // the entry's
 }
 
 // place puts e into the heap at the given deadline, or moves it there.
-func (d *deadlines[K, V]) place(e *entry[K, V], at int64) {
-	if e.heapIndex == 0 {
-		d.items = append(d.items, deadline[K, V]{at, e})
-		e.heapIndex = int32(len(d.items))
+func (d *deadlines[K, V]) place(e *entry[K, V], x *extra, at int64) {
+	if x.heapIndex == 0 {
+		d.items = append(d.items, deadline[K, V]{at, e, x})
+		x.heapIndex = int32(len(d.items))
 	} else {
-		d.items[e.heapIndex-1].at = at
+		d.items[x.heapIndex-1].at = at
 	}
-	heap.Fix(d, int(e.heapIndex-1))
+	heap.Fix(d, int(x.heapIndex-1))
 }
 
 func (d *deadlines[K, V]) remove(e *entry[K, V]) {
-	if e.heapIndex == 0 {
+	x := e.extra.Load()
+	if x == nil || x.heapIndex == 0 {
 		return
 	}
-	i, last := int(e.heapIndex-1), len(d.items)-1
+	i, last := int(x.heapIndex-1), len(d.items)-1
 	d.Swap(i, last)
 	d.items[last] = deadline[K, V]{}
 	d.items = d.items[:last]
-	e.heapIndex = 0
+	x.heapIndex = 0
 	if i != last {
 		heap.Fix(d, i)
 	}
@@ -133,7 +135,7 @@ func (d *deadlines[K, V]) Len() int           { return len(d.items) }
 func (d *deadlines[K, V]) Less(i, j int) bool { return d.items[i].at < d.items[j].at }
 func (d *deadlines[K, V]) Swap(i, j int) {
 	d.items[i], d.items[j] = d.items[j], d.items[i]
-	d.items[i].entry.heapIndex, d.items[j].entry.heapIndex = int32(i+1), int32(j+1)
+	d.items[i].extra.heapIndex, d.items[j].extra.heapIndex = int32(i+1), int32(j+1)
 }
 func (d *deadlines[K, V]) Push(any) { panic("unused") }
 func (d *deadlines[K, V]) Pop() any { panic("unused") }
@@ -207,7 +209,7 @@ func (m *RobustSessionMap[K, V]) sweep() (removed int) {
 		m.mu.Lock()
 		n := m.policy.Load().removeExpired(m.clock.now(), batch)
 		m.mu.Unlock()
-		m.report(batch[:n]...)
+		m.report(batch[:n])
 		clear(batch[:n])
 		removed += n
 		full = n == len(batch)
