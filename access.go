@@ -38,12 +38,14 @@ func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 
 // touch records an access to e now, unless it is too late for that.
 func (m *RobustSessionMap[K, V]) touch(p *policy[K, V], e *entry[K, V]) bool {
-	ok, full := p.touch(e, m.clock.now())
-	if full && m.mu.TryLock() {
+	if !e.touch(m.clock.now(), m.timeouts) {
+		return false
+	}
+	if p.recency.touched(e) && m.mu.TryLock() {
 		p.recency.drain()
 		m.mu.Unlock()
 	}
-	return ok
+	return true
 }
 
 // peek finds the live entry of key and leaves it untouched.
@@ -99,7 +101,7 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 		return false
 	}
 	p = m.policy.Load()
-	now := m.clock.now()
+	now := m.clock.exact()
 	e, out := p.lookup(hash, key, now)
 	if e == nil {
 		m.add(p, hash, key, box, idle, now, out)
@@ -120,7 +122,7 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, now := m.policy.Load(), m.clock.now()
+	p, now := m.policy.Load(), m.clock.exact()
 	if p.table.find(e.hash, e.key) == e && e.value.Load() == box && e.touch(now, m.timeouts) {
 		p.setIdle(e, idle)
 		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
@@ -140,7 +142,7 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 		m.reportOne(removal[K, V]{key, value, Rejected})
 		return nil, false
 	}
-	p, now := m.policy.Load(), m.clock.now()
+	p, now := m.policy.Load(), m.clock.exact()
 	e, out := p.lookup(hash, key, now)
 	if e == nil {
 		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, out)
@@ -159,6 +161,9 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 		out = gaveWay
 	}
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
+	if m.clock.coarse != nil {
+		m.ticker.arm(after(now, m.ticker.interval), now)
+	}
 	m.mu.Unlock()
 	m.counters.inserts.Add(1)
 	if out.cause != 0 {
@@ -171,7 +176,7 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	hash, _ := m.hash(key)
 	m.mu.Lock()
 	p := m.policy.Load()
-	e, out := p.lookup(hash, key, m.clock.now())
+	e, out := p.lookup(hash, key, m.clock.exact())
 	if e != nil && e.created <= createdBy {
 		out = p.removal(e, e.end(), cause)
 		p.remove(e)
@@ -190,7 +195,7 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed bool) {
 	m.mu.Lock()
 	p := m.policy.Load()
-	found, out := p.lookup(e.hash, e.key, m.clock.now())
+	found, out := p.lookup(e.hash, e.key, m.clock.exact())
 	if found == e && e.endIf(box) {
 		out = p.removal(e, box, Deleted)
 		p.remove(e)
@@ -212,7 +217,7 @@ func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int
 		}
 	}()
 	var batch []removal[K, V]
-	now := m.clock.now()
+	now := m.clock.exact()
 	for e := range p.table.entries() {
 		box, why := e.endExpired(now, m.timeouts)
 		if box == nil {

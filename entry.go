@@ -31,11 +31,11 @@ type entry[K comparable, V any] struct {
 	batch uint32 // where recency has filed it, 0 being nowhere; guarded by the map's lock
 }
 
-// extra is the part of an entry that is there where the map has a lifetime or its clock is coarse, and
+// extra is the part of an entry that is there where the map has a lifetime or its clock steps, and
 // from when the entry is given an idle timeout of its own.
 type extra struct {
 	idle      atomic.Int64 // idle timeout in nanoseconds; 0 is none
-	rank      atomic.Int64 // orders accesses within one reading of a coarse clock
+	rank      atomic.Int64 // orders accesses within one reading of a clock that steps
 	heapIndex int32        // place in the deadline heap plus one, 0 while not in it; guarded by the map's lock
 }
 

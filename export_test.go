@@ -35,16 +35,16 @@ func Armed[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	return m.sweeper.wakeAt != never
 }
 
-// Coarse reports whether the map found its clock to be coarse, MonotonicBase whether it is a monotonic one.
-func Coarse[K comparable, V any](m *RobustSessionMap[K, V]) bool { return m.clock.coarse }
+// Steps reports whether the map found its clock to step, MonotonicBase whether it is a monotonic one.
+func Steps[K comparable, V any](m *RobustSessionMap[K, V]) bool { return m.clock.steps }
 
 func MonotonicBase[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	return m.clock.base != m.clock.base.Round(0)
 }
 
-// MakeCoarse has the map order accesses as it does on a coarse clock. The map must be unused yet.
-func MakeCoarse[K comparable, V any](m *RobustSessionMap[K, V]) {
-	m.clock.coarse = true
+// MakeSteps has the map order accesses as it does on a clock that steps. The map must be unused yet.
+func MakeSteps[K comparable, V any](m *RobustSessionMap[K, V]) {
+	m.clock.steps = true
 	m.policy.Store(m.newPolicy())
 }
 

@@ -29,7 +29,7 @@ import (
 // A goroutine can be held up for long between stamping an entry and queueing it, while others are filed
 // with later stamps. Its access is still under way then, so it may count from when it is queued: file
 // moves its stamp up. For that to be true a drain leaves accesses later than its own beginning queued. The
-// same goes for one that has read a coarse clock before another, and taken its rank after it.
+// same goes for one that has read such a clock before another, and taken its rank after it.
 //
 // Entries with the map's idle timeout are filed in one history: its order is also the order in which they
 // expire. Those with an idle timeout of their own are in the other.
@@ -52,7 +52,7 @@ type recency[K comparable, V any] struct {
 	moved   func(*entry[K, V]) // hears of each entry that a drain has filed
 
 	clock clock
-	ranks atomic.Int64 // tells accesses apart that a coarse clock gives the same reading
+	ranks atomic.Int64 // tells accesses apart that a clock that steps gives the same reading
 }
 
 // A history is a list of batches.
@@ -86,7 +86,7 @@ const (
 	sparse     = 4   // a batch is cleaned when only one in so many of its records is live
 )
 
-// A stamp is the moment of an access: its clock reading and, on a coarse clock, its rank within it.
+// A stamp is the moment of an access: its clock reading and, on a clock that steps, its rank within it.
 type stamp struct{ accessed, rank int64 }
 
 // compare goes by rank alone where there are ranks: no two accesses have the same one.
@@ -114,7 +114,7 @@ type stamped[K comparable, V any] struct {
 }
 
 func (r *recency[K, V]) init(t timeouts, c clock, moved func(*entry[K, V])) {
-	r.timeouts, r.clock, r.moved, r.drained = t, c, moved, c.now()
+	r.timeouts, r.clock, r.moved, r.drained = t, c, moved, c.exact()
 	r.lanes = make([]lane[K, V], laneCount())
 	r.end = new(entry[K, V])
 	r.newest = stamp{math.MinInt64, 0}
@@ -123,7 +123,7 @@ func (r *recency[K, V]) init(t timeouts, c clock, moved func(*entry[K, V])) {
 
 // touched queues e, whose access time the caller has just stamped. It reports whether it is time to drain.
 func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
-	if r.clock.coarse {
+	if r.clock.steps {
 		raise(&e.extra.Load().rank, r.ranks.Add(1))
 	}
 	return !e.queued() && r.queue(e)
@@ -147,7 +147,7 @@ func (r *recency[K, V]) queue(e *entry[K, V]) (full bool) {
 
 // drain files the entries queued so far.
 func (r *recency[K, V]) drain() {
-	begin := stamp{r.clock.now(), r.ranks.Load()}
+	begin := stamp{r.clock.exact(), r.ranks.Load()}
 	r.drained = begin.accessed
 	newest := r.newest
 	for i := range r.lanes {

@@ -25,23 +25,23 @@ func order(r *recency[int, int]) (keys []int) {
 
 // TestRecencyOvertaken plays what goroutines that are held up between stamping and queueing do to the order.
 func TestRecencyOvertaken(t *testing.T) {
-	for _, coarse := range []bool{false, true} {
-		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) {
-			c := newClock()
-			c.coarse = coarse
+	for _, steps := range []bool{false, true} {
+		t.Run(fmt.Sprintf("steps=%v", steps), func(t *testing.T) {
+			c := newClock(false)
+			c.steps = steps
 			var r recency[int, int]
 			r.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
 			entries := make([]*entry[int, int], 6)
 			last := int64(-1)
 			tick := func() int64 { // what a fine clock would tell, on any
-				for !coarse && c.now() == last {
+				for !steps && c.now() == last {
 				}
 				last = c.now()
 				return last
 			}
 			stampNow := func(e *entry[int, int]) {
 				e.accessed.Store(tick())
-				if coarse {
+				if steps {
 					e.extra.Load().rank.Store(r.ranks.Add(1))
 				}
 			}
@@ -69,7 +69,7 @@ func TestRecencyOvertaken(t *testing.T) {
 
 			// 3 is accessed after the drain has begun: it stays queued, and is not the oldest.
 			entries[3].accessed.Store(never - 1)
-			if coarse {
+			if steps {
 				entries[3].extra.Load().rank.Store(never - 1)
 			}
 			r.queue(entries[3])
@@ -141,10 +141,10 @@ func TestUpdateDuringClear(t *testing.T) {
 	assert.Equal(t, 3, value)
 }
 
-// TestRecencyOverlap: of two accesses at once on a coarse clock one may read the clock first and the other take
+// TestRecencyOverlap: of two accesses at once on a clock that steps one may read the clock first and the other take
 // its rank first. The order of the list is then still that of the stamps, in both their parts.
 func TestRecencyOverlap(t *testing.T) {
-	c := clock{base: time.Now().Add(-time.Hour), coarse: true}
+	c := clock{base: time.Now().Add(-time.Hour), steps: true}
 	var r recency[int, int]
 	r.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
 	all := map[*entry[int, int]]bool{}

@@ -376,59 +376,54 @@ func runProgram(t *testing.T, steps, size int, idle, lifetime time.Duration, eag
 	require.NoError(t, sessionmap.CheckInvariants(p.m))
 }
 
-// TestModelOfOrder is the same for the order of access alone, by the real clock and as on a coarse one, in
+// TestModelOfOrder is the same for the order of access alone, by every clock, in
 // maps large enough for drains, splits and merges.
 func TestModelOfOrder(t *testing.T) {
-	for _, coarse := range []bool{false, true} {
-		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) {
-			const size = 3000
-			var evicted []int
-			m := sessionmap.MustNew[int, int](sessionmap.WithMaxSize(size), sessionmap.WithOnRemove(func(key, _ int, cause sessionmap.Cause) {
-				if cause == sessionmap.Evicted {
-					evicted = append(evicted, key)
-				}
-			}))
-			defer m.Close()
-			if coarse {
-				sessionmap.MakeCoarse(m)
+	onEveryClock(t, func(t *testing.T, clock clockKind) {
+		const size = 3000
+		var evicted []int
+		m := newMapWith[int, int](t, clock, sessionmap.WithMaxSize(size), sessionmap.WithOnRemove(func(key, _ int, cause sessionmap.Cause) {
+			if cause == sessionmap.Evicted {
+				evicted = append(evicted, key)
 			}
-			// The naive order: the number of the last access of each key.
-			last := map[int]int{}
-			oldest := func() int {
-				first := slices.Collect(maps.Keys(last))
-				return slices.MinFunc(first, func(a, b int) int { return cmp.Compare(last[a], last[b]) })
-			}
-			rng := rand.New(rand.NewPCG(1, 2))
-			for i := range 60000 {
-				key := rng.IntN(2 * size)
-				switch op := rng.IntN(100); {
-				case op < 70:
-					if _, ok := m.Get(key); ok {
-						last[key] = i
-					}
-				case op < 95:
-					if _, there := last[key]; !there && len(last) == size {
-						want := oldest()
-						m.Set(key, i)
-						require.Equal(t, []int{want}, evicted, "step %d", i)
-						evicted = evicted[:0]
-						delete(last, want)
-					} else {
-						m.Set(key, i)
-					}
+		}))
+		defer m.Close()
+		// The naive order: the number of the last access of each key.
+		last := map[int]int{}
+		oldest := func() int {
+			first := slices.Collect(maps.Keys(last))
+			return slices.MinFunc(first, func(a, b int) int { return cmp.Compare(last[a], last[b]) })
+		}
+		rng := rand.New(rand.NewPCG(1, 2))
+		for i := range 60000 {
+			key := rng.IntN(2 * size)
+			switch op := rng.IntN(100); {
+			case op < 70:
+				if _, ok := m.Get(key); ok {
 					last[key] = i
-				case op < 99:
-					m.Delete(key)
-					delete(last, key)
-				case i%40 == 0:
-					m.DeleteFunc(func(k, _ int) bool { return k%8 != 0 })
-					maps.DeleteFunc(last, func(k, _ int) bool { return k%8 != 0 })
 				}
-				require.Empty(t, evicted)
-				if i%1000 == 0 {
-					require.NoError(t, sessionmap.CheckInvariants(m))
+			case op < 95:
+				if _, there := last[key]; !there && len(last) == size {
+					want := oldest()
+					m.Set(key, i)
+					require.Equal(t, []int{want}, evicted, "step %d", i)
+					evicted = evicted[:0]
+					delete(last, want)
+				} else {
+					m.Set(key, i)
 				}
+				last[key] = i
+			case op < 99:
+				m.Delete(key)
+				delete(last, key)
+			case i%40 == 0:
+				m.DeleteFunc(func(k, _ int) bool { return k%8 != 0 })
+				maps.DeleteFunc(last, func(k, _ int) bool { return k%8 != 0 })
 			}
-		})
-	}
+			require.Empty(t, evicted)
+			if i%1000 == 0 {
+				require.NoError(t, sessionmap.CheckInvariants(m))
+			}
+		}
+	})
 }

@@ -20,6 +20,7 @@ type config struct {
 	lifetime      time.Duration
 	maxSize       int
 	sweepInterval time.Duration
+	coarseStep    time.Duration // 0 is the exact clock
 	ctx           context.Context
 	name          string
 	logger        *slog.Logger
@@ -128,6 +129,25 @@ func WithSweepInterval(d time.Duration) Option {
 			return
 		}
 		c.sweepInterval = d
+	})
+}
+
+// WithCoarseClock has reads and overwrites take the time from a counter that a timer sets right every step,
+// instead of from the system's clock: a Get takes about half as long, and less in a large map (see
+// benchmarks/RESULTS.md). An access may then be taken for one up to a step earlier than it was, and an entry
+// may be handed out for up to a step after its deadline; for as much longer as the machine is too busy to
+// run the timer. Which entry is the least recently accessed stays exact. All cores write the counter: with
+// very many of them the exact clock, which is the default, is the faster one.
+//
+// A step should be far below the timeouts; otter and others use 10ms. Less than a millisecond is refused.
+// The timer does not run while the map is empty.
+func WithCoarseClock(step time.Duration) Option {
+	return option(func(c *config) {
+		if step < time.Millisecond {
+			c.refuse("WithCoarseClock", step, "1ms or more")
+			return
+		}
+		c.coarseStep = step
 	})
 }
 

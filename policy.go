@@ -3,7 +3,7 @@ package sessionmap
 import "sync/atomic"
 
 // A policy knows which entries exist, in what order they were accessed and when they expire. It is not
-// synchronised: but for find, touch and the count, it needs the map's lock. It calls no user code, and
+// synchronised: but for find and the count, it needs the map's lock. It calls no user code, and
 // what its methods end they return as removals, for the map to report once the lock is released.
 type policy[K comparable, V any] struct {
 	table     table[K, V]
@@ -25,18 +25,17 @@ type removal[K comparable, V any] struct {
 }
 
 func newPolicy[K comparable, V any](t timeouts, maxSize int, c clock) *policy[K, V] {
-	p := &policy[K, V]{timeouts: t, maxSize: maxSize, values: newBoxer[V](), extra: t.lifetime > 0 || c.coarse}
+	p := &policy[K, V]{timeouts: t, maxSize: maxSize, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps}
 	p.table.init()
 	p.recency.init(t, c, p.reindex)
 	return p
 }
 
-// touch records an access to e at now, unless it is too late for that. full reports that a drain is due.
-func (p *policy[K, V]) touch(e *entry[K, V], now int64) (ok, full bool) {
-	if !e.touch(now, p.timeouts) {
-		return false, false
+// touch records an access at now to e, which is live.
+func (p *policy[K, V]) touch(e *entry[K, V], now int64) {
+	if e.touch(now, p.timeouts) && p.recency.touched(e) {
+		p.recency.drain()
 	}
-	return true, p.recency.touched(e)
 }
 
 // lookup returns the live entry of key. One that is expired it removes, and returns as a removal.

@@ -79,7 +79,8 @@ type RobustSessionMap[K comparable, V any] struct {
 	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
 	mu      sync.Mutex
 	closed  atomic.Bool // read without mu by those to whom a moment ago will do
-	sweeper sweeper
+	sweeper alarm
+	ticker  alarm    // of a coarse clock
 	cancels []func() // end the subscriptions and the watch on the context
 }
 
@@ -97,7 +98,7 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 		c.logger = slog.Default()
 	}
 	m := &RobustSessionMap[K, V]{
-		clock:       newClock(),
+		clock:       newClock(c.coarseStep > 0),
 		timeouts:    timeouts{int64(c.idle), int64(c.lifetime)},
 		maxSize:     c.maxSize,
 		name:        c.name,
@@ -114,9 +115,14 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 		m.hooks.add(fn)
 	}
 	self := weak.Make(m)
-	m.sweeper = newSweeper(c.sweepInterval, func() {
+	m.sweeper = newAlarm(c.sweepInterval, func() {
 		if m := self.Value(); m != nil {
 			m.sweepInBackground()
+		}
+	})
+	m.ticker = newAlarm(c.coarseStep, func() {
+		if m := self.Value(); m != nil {
+			m.tick()
 		}
 	})
 	for _, src := range sources {
@@ -355,7 +361,7 @@ func (m *RobustSessionMap[K, V]) Close() error {
 	first := !m.closed.Load()
 	if first {
 		m.closed.Store(true)
-		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.sweeper.stop())
+		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.sweeper.stop(), m.ticker.stop())
 	}
 	m.mu.Unlock()
 
@@ -383,8 +389,8 @@ const closeGrace = 5 * time.Second
 var ErrCloseTimeout = errors.New("sessionmap: Close: a callback is still running after " + closeGrace.String())
 
 // shutDown finishes what Close began: it reports the entries of the policy that was, cancels the
-// subscriptions, and waits for the sweep under way.
-func (m *RobustSessionMap[K, V]) shutDown(was *policy[K, V], cancels []func(), swept <-chan struct{}) {
+// subscriptions, and waits for what the alarms have under way.
+func (m *RobustSessionMap[K, V]) shutDown(was *policy[K, V], cancels []func(), alarms ...<-chan struct{}) {
 	var cancelled sync.WaitGroup
 	for _, cancel := range cancels {
 		cancelled.Go(cancel)
@@ -392,8 +398,10 @@ func (m *RobustSessionMap[K, V]) shutDown(was *policy[K, V], cancels []func(), s
 	defer func() { // deferred, for a callback may end its goroutine
 		close(m.reported)
 		cancelled.Wait()
-		if swept != nil {
-			<-swept
+		for _, ended := range alarms {
+			if ended != nil {
+				<-ended
+			}
 		}
 		close(m.shut)
 	}()

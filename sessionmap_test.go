@@ -68,27 +68,47 @@ func newMap[K comparable, V any](t *testing.T, opts ...sessionmap.Option) *sessi
 }
 
 func TestPromise1ReadYourWrites(t *testing.T) {
-	onBothClocks(t, readYourWrites)
+	onEveryClock(t, readYourWrites)
 }
 
-// onBothClocks runs a test with the clock of the machine taken for what it is and, as on Windows, for coarse.
-func onBothClocks(t *testing.T, test func(t *testing.T, coarse bool)) {
-	for _, coarse := range []bool{false, true} {
-		t.Run(fmt.Sprintf("coarse=%v", coarse), func(t *testing.T) { test(t, coarse) })
+// A clockKind is one of the clocks that a map may have.
+type clockKind string
+
+const (
+	fineClock     clockKind = "fine"     // the machine's, as it is
+	steppingClock clockKind = "stepping" // the machine's, taken for one that steps, as that of Windows does
+	coarseClock   clockKind = "coarse"   // WithCoarseClock
+)
+
+func onEveryClock(t *testing.T, test func(t *testing.T, clock clockKind)) {
+	for _, clock := range []clockKind{fineClock, steppingClock, coarseClock} {
+		t.Run("clock="+string(clock), func(t *testing.T) { test(t, clock) })
 	}
 }
 
-func readYourWrites(t *testing.T, coarse bool) {
+// newMapWith makes a map with the given clock.
+func newMapWith[K comparable, V any](t *testing.T, clock clockKind, opts ...sessionmap.Option) *sessionmap.RobustSessionMap[K, V] {
+	t.Helper()
+	if clock == coarseClock {
+		opts = append(opts, sessionmap.WithCoarseClock(time.Millisecond))
+	}
+	m, err := sessionmap.New[K, V](opts...)
+	require.NoError(t, err)
+	if clock == steppingClock {
+		sessionmap.MakeSteps(m)
+	}
+	return m
+}
+
+func readYourWrites(t *testing.T, clock clockKind) {
 	const goroutines, keys = 16, 2000
 	var lost atomic.Int64
-	m := newMap[int, int](t, sessionmap.WithMaxSize(goroutines*keys), sessionmap.WithOnRemove(func(_, _ int, cause sessionmap.Cause) {
+	m := newMapWith[int, int](t, clock, sessionmap.WithMaxSize(goroutines*keys), sessionmap.WithOnRemove(func(_, _ int, cause sessionmap.Cause) {
 		if cause != sessionmap.Replaced && cause != sessionmap.Closed {
 			lost.Add(1)
 		}
 	}))
-	if coarse {
-		sessionmap.MakeCoarse(m)
-	}
+	defer m.Close()
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
@@ -316,7 +336,7 @@ func TestPromise4ExactLRU(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the clock stands still
 		var out removals
 		m := newMap[int, int](t, sessionmap.WithMaxSize(3), out.option())
-		assert.True(t, sessionmap.Coarse(m), "the clock of a bubble is coarse")
+		assert.True(t, sessionmap.Steps(m), "the clock of a bubble steps")
 		m.Set(1, 1)
 		m.Set(2, 2)
 		m.Set(3, 3)
@@ -405,16 +425,16 @@ func TestPromise5TouchBeatsExpiry(t *testing.T) {
 // TestPromise6EachValueLeavesOnce is the accounting law under all causes at once: values put in = values
 // present + removals reported, each value once.
 func TestPromise6EachValueLeavesOnce(t *testing.T) {
-	onBothClocks(t, eachValueLeavesOnce)
+	onEveryClock(t, eachValueLeavesOnce)
 }
 
-func eachValueLeavesOnce(t *testing.T, coarse bool) {
+func eachValueLeavesOnce(t *testing.T, clock clockKind) {
 	const goroutines, steps, keys = 16, 4000, 60
 	var rejected atomic.Int64
 	put := make([]bool, goroutines*steps+1) // by value, each written by one goroutine
 	left := make([]atomic.Int32, goroutines*steps+1)
 	bus := sessionmap.NewBus[int]()
-	m, err := sessionmap.New[int, int](
+	m := newMapWith[int, int](t, clock,
 		sessionmap.WithMaxSize(keys/2), sessionmap.WithTTL(time.Millisecond), sessionmap.WithMaxLifetime(3*time.Millisecond),
 		sessionmap.WithSweepInterval(time.Microsecond), sessionmap.WithSessionDeleted(bus),
 		sessionmap.WithOnRemove(func(_, value int, cause sessionmap.Cause) {
@@ -423,10 +443,6 @@ func eachValueLeavesOnce(t *testing.T, coarse bool) {
 				rejected.Add(1)
 			}
 		}))
-	require.NoError(t, err)
-	if coarse {
-		sessionmap.MakeCoarse(m)
-	}
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {

@@ -6,50 +6,6 @@ import (
 	"time"
 )
 
-// Time in the map is a clock reading: nanoseconds on Go's monotonic clock since the map was made. The
-// base is taken in New, so a map made in a testing/synctest bubble lives in the bubble's time, and steps
-// of the wall clock change nothing.
-type clock struct {
-	base   time.Time
-	coarse bool // two readings in a row can be equal
-}
-
-// clockProbes is how many readings in a row must all differ for a clock to count as fine. A clock that
-// ticks more slowly than it is read shows itself within two or three.
-const clockProbes = 64
-
-func newClock() clock {
-	c := clock{base: time.Now()}
-	last := c.now()
-	for range clockProbes {
-		now := c.now()
-		if now == last {
-			c.coarse = true
-			break
-		}
-		last = now
-	}
-	return c
-}
-
-func (c clock) now() int64 { return int64(time.Since(c.base)) }
-
-// time turns a clock reading into a time.Time.
-func (c clock) time(reading int64) time.Time { return c.base.Add(time.Duration(reading)) }
-
-// reading turns a time.Time into a clock reading, the zero time being now. A time without a monotonic
-// reading, as it comes from another process, is placed by its age on the wall clock.
-func (c clock) reading(t time.Time) int64 {
-	switch {
-	case t.IsZero():
-		return c.now()
-	case t != t.Round(0): // Round strips the monotonic reading
-		return int64(t.Sub(c.base))
-	}
-	age := max(0, time.Since(t))
-	return c.now() - int64(age)
-}
-
 // never is the deadline of an entry that does not expire.
 const never = math.MaxInt64
 
@@ -140,62 +96,97 @@ func (d *deadlines[K, V]) Swap(i, j int) {
 func (d *deadlines[K, V]) Push(any) { panic("unused") }
 func (d *deadlines[K, V]) Pop() any { panic("unused") }
 
-// A sweeper tells when to look for expired entries. It wakes at the next deadline, but no more often than
-// its interval, and not at all while nothing can expire: between sweeps there is a timer and no goroutine.
-// The timer's function holds the map by a weak pointer only. Guarded by the map's lock.
-type sweeper struct {
+// An alarm runs a function when something is due, but no more often than its interval, and not at all while
+// nothing is: between two runs there is a timer and no goroutine. The function holds the map by a weak
+// pointer only. Guarded by the map's lock.
+type alarm struct {
 	interval int64
-	sweep    func() // runs on a goroutine of its own when the timer fires
+	ring     func() // runs on a goroutine of its own when the timer fires
 	timer    *time.Timer
 	wakeAt   int64 // the clock reading for which the timer is set; never while it is not
-	last     int64 // when the last sweep began
+	last     int64 // when the last run began
 	running  bool
-	ended    chan struct{} // made by stop if a sweep is under way, closed by its end
+	ended    chan struct{} // made by stop if a run is under way, closed by its end
 }
 
-func newSweeper(interval time.Duration, sweep func()) sweeper {
-	return sweeper{interval: int64(interval), sweep: sweep, wakeAt: never, last: math.MinInt64 / 2}
+func newAlarm(interval time.Duration, ring func()) alarm {
+	return alarm{interval: int64(interval), ring: ring, wakeAt: never, last: math.MinInt64 / 2}
 }
 
-// arm sees to it that the sweeper wakes for the given deadline.
-func (s *sweeper) arm(deadline, now int64) {
-	wake := max(deadline, after(s.last, s.interval))
-	if s.running || wake >= s.wakeAt {
+// arm sees to it that the alarm rings for the given deadline.
+func (a *alarm) arm(deadline, now int64) {
+	wake := max(deadline, after(a.last, a.interval))
+	if a.running || wake >= a.wakeAt {
 		return
 	}
 	wait := time.Duration(wake - now)
 	switch {
-	case s.timer == nil:
-		s.timer = time.AfterFunc(wait, s.sweep)
-	case s.wakeAt != never && !s.timer.Stop():
-		return // it has just fired, and that sweep will arm it anew
+	case a.timer == nil:
+		a.timer = time.AfterFunc(wait, a.ring)
+	case a.wakeAt != never && !a.timer.Stop():
+		return // it has just fired, and that run will arm it anew
 	default:
-		s.timer.Reset(wait)
+		a.timer.Reset(wait)
 	}
-	s.wakeAt = wake
+	a.wakeAt = wake
 }
 
-// begin is the first thing a woken sweep does.
-func (s *sweeper) begin(now int64) {
-	s.wakeAt, s.last, s.running = never, now, true
+// begin is the first thing a run does.
+func (a *alarm) begin(now int64) {
+	a.wakeAt, a.last, a.running = never, now, true
 }
 
 // end is the last.
-func (s *sweeper) end() {
-	s.running = false
-	if s.ended != nil {
-		close(s.ended)
+func (a *alarm) end() {
+	a.running = false
+	if a.ended != nil {
+		close(a.ended)
 	}
 }
 
-// stop ends the waking. Once what it returns is closed no goroutine of the sweeper is left; nil if there is none.
-func (s *sweeper) stop() <-chan struct{} {
-	fired := s.wakeAt != never && !s.timer.Stop()
-	if fired || s.running {
-		s.ended = make(chan struct{})
+// stop ends the ringing. Once what it returns is closed no goroutine of the alarm is left; nil if there is none.
+func (a *alarm) stop() <-chan struct{} {
+	fired := a.wakeAt != never && !a.timer.Stop()
+	if fired || a.running {
+		a.ended = make(chan struct{})
 	}
-	s.wakeAt = never
-	return s.ended
+	a.wakeAt = never
+	return a.ended
+}
+
+// answer is a run of one of the map's alarms: it does work, with no lock held, and arms the alarm for the
+// next deadline, which is asked for with the lock held.
+func (m *RobustSessionMap[K, V]) answer(a *alarm, work func(), next func(now int64) int64) {
+	m.mu.Lock()
+	a.begin(m.clock.exact())
+	closed := m.closed.Load()
+	m.mu.Unlock()
+	defer func() { // deferred, for a callback may end its goroutine
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		a.end()
+		if now := m.clock.exact(); !m.closed.Load() {
+			a.arm(next(now), now)
+		}
+	}()
+	if !closed {
+		work()
+	}
+}
+
+// sweepInBackground is what the sweeper rings.
+func (m *RobustSessionMap[K, V]) sweepInBackground() {
+	m.answer(&m.sweeper, func() { m.sweep() }, func(int64) int64 { return m.policy.Load().nextDeadline() })
+}
+
+// tick is what the ticker rings. Beginning to answer has set the clock right.
+func (m *RobustSessionMap[K, V]) tick() {
+	m.answer(&m.ticker, func() {}, func(now int64) int64 {
+		if m.Len() == 0 {
+			return never
+		}
+		return after(now, m.ticker.interval)
+	})
 }
 
 // sweepBatch is how many entries a sweep removes before it lets others have the lock.
@@ -203,36 +194,17 @@ const sweepBatch = 128
 
 // sweep removes and reports what is expired.
 func (m *RobustSessionMap[K, V]) sweep() (removed int) {
-	start := m.clock.now()
+	start := m.clock.exact()
 	batch := make([]removal[K, V], sweepBatch)
 	for full := true; full; {
 		m.mu.Lock()
-		n := m.policy.Load().removeExpired(m.clock.now(), batch)
+		n := m.policy.Load().removeExpired(m.clock.exact(), batch)
 		m.mu.Unlock()
 		m.report(batch[:n])
 		clear(batch[:n])
 		removed += n
 		full = n == len(batch)
 	}
-	m.counters.swept(time.Duration(m.clock.now() - start))
+	m.counters.swept(time.Duration(m.clock.exact() - start))
 	return removed
-}
-
-// sweepInBackground is what the sweeper's timer runs.
-func (m *RobustSessionMap[K, V]) sweepInBackground() {
-	m.mu.Lock()
-	m.sweeper.begin(m.clock.now())
-	closed := m.closed.Load()
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.sweeper.end()
-		if !m.closed.Load() {
-			m.sweeper.arm(m.policy.Load().nextDeadline(), m.clock.now())
-		}
-	}()
-	if !closed {
-		m.sweep()
-	}
 }
