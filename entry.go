@@ -22,10 +22,10 @@ type entry[K comparable, V any] struct {
 	key     K
 	created int64 // clock reading
 
-	value    atomic.Pointer[boxed[V]]    // nil once the value has left
-	accessed atomic.Int64                // clock reading of the last access; gone once the entry has ended
-	next     atomic.Pointer[entry[K, V]] // link in the touch queue; nil while not queued
-	extra    atomic.Pointer[extra]       // nil for an entry with the map's idle timeout and nothing else
+	value    atomic.Pointer[boxed[V]] // nil once the value has left
+	accessed atomic.Int64             // clock reading of the last access; gone once the entry has ended
+	extra    atomic.Pointer[extra]    // nil for an entry with the map's idle timeout and nothing else
+	noted    atomic.Uint32            // the page of the notebook on which it was noted last
 
 	hash  uint32
 	batch uint32 // where recency has filed it, 0 being nowhere; guarded by the map's lock

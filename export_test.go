@@ -75,7 +75,6 @@ func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
 	if err := p.checkDeadlines(all); err != nil {
 		return fmt.Errorf("deadlines: %w", err)
 	}
-	p.recency.drain() // what is queued makes the next deadline an estimate
 	if next := p.nextDeadline(); !m.closed.Load() && next != never && m.sweeper.wakeAt > max(next, after(m.sweeper.last, m.sweeper.interval)) {
 		return fmt.Errorf("sweeper: wakes at %d, the next deadline is %d", m.sweeper.wakeAt, next)
 	}
@@ -157,38 +156,22 @@ func (t *table[K, V]) check(count int) error {
 }
 
 func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
-	queued := map[*entry[K, V]]bool{}
-	dead := 0
-	for i := range r.lanes {
-		for e := r.lanes[i].head.Load(); e != nil && e != r.end; e = e.next.Load() {
-			if queued[e] {
-				return fmt.Errorf("key %v: queued twice", e.key)
-			}
-			if queued[e] = true; !all[e] {
-				dead++
-			}
-		}
-	}
-	if dead != r.dead {
-		return fmt.Errorf("%d queued entries have ended, recency says %d", dead, r.dead)
-	}
 	filed := map[*entry[K, V]]bool{}
 	known := 0
 	for _, h := range []*history[K, V]{&r.shared, &r.own} {
-		if h.filing != nil {
-			return fmt.Errorf("a drain has not ended")
-		}
 		var newer *batch[K, V]
 		for elem := h.batches.Front(); elem != nil; elem = elem.Next() {
 			b := elem.Value.(*batch[K, V])
+			known++
 			if b.elem != elem || b.in != h || r.batches[b.id] != b {
 				return fmt.Errorf("batch %d: in the wrong place", b.id)
 			}
-			known++
-			if b.sorted && elem.Next() != nil {
-				return fmt.Errorf("batch %d: sorted, but not the oldest", b.id)
+			if b.sorted && (elem.Next() != nil || len(h.stamps) != len(b.entries)) {
+				return fmt.Errorf("batch %d: sorted, but not the oldest, or not fully", b.id)
 			}
-			last := stamp{never, never}
+			if newer != nil && newer.until.compare(b.until) <= 0 {
+				return fmt.Errorf("batches %d, %d: until %v, %v", newer.id, b.id, newer.until, b.until)
+			}
 			live := 0
 			for i, e := range b.entries {
 				if e.batch != b.id {
@@ -202,50 +185,29 @@ func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 				if (e.idle(r.timeouts) == r.timeouts.idle) != (h == &r.shared) {
 					return fmt.Errorf("key %v: in the wrong history for idle timeout %d", e.key, e.idle(r.timeouts))
 				}
-				if queued[e] {
-					continue // it is yet to be filed anew
+				if next := elem.Next(); next != nil && e.stamp().compare(next.Value.(*batch[K, V]).until) <= 0 {
+					return fmt.Errorf("key %v: accessed at %v, before its batch", e.key, e.stamp())
 				}
-				at := e.stamp()
-				if at.compare(b.until) > 0 {
-					return fmt.Errorf("key %v: accessed at %v, its batch ends at %v", e.key, at, b.until)
+				if b.sorted && (i > 0 && h.stamps[i].compare(h.stamps[i-1]) > 0 || h.stamps[i].compare(e.stamp()) > 0) {
+					return fmt.Errorf("key %v: out of order: %v, %v", e.key, h.stamps[i], e.stamp())
 				}
-				if b.sorted && (at != h.stamps[i] || at.compare(last) > 0 || at.accessed > last.accessed) {
-					return fmt.Errorf("key %v: out of order: %v, %v, %v", e.key, at, h.stamps[i], last)
-				}
-				last = at
 			}
 			if live != b.live || live == 0 || len(b.entries) >= sparse*(live+1) {
 				return fmt.Errorf("batch %d: %d live of %d, says %d", b.id, live, len(b.entries), b.live)
-			}
-			if newer != nil && newer.earliest(queued).compare(b.until) < 0 {
-				return fmt.Errorf("batches %d, %d: out of order: %v, %v", newer.id, b.id, newer.earliest(queued), b.until)
 			}
 			newer = b
 		}
 	}
 	if known+len(r.free)+1 != len(r.batches) {
-		return fmt.Errorf("%d batches and %d free places, want %d", known, len(r.free), len(r.batches)-1)
+		return fmt.Errorf("%d batches and %d free ids, want %d", known, len(r.free), len(r.batches)-1)
 	}
-	for e := range all {
-		if !filed[e] && !queued[e] || !filed[e] && e.batch != 0 {
-			return fmt.Errorf("key %v: neither filed nor queued", e.key)
-		}
-		if queued[e] != e.queued() {
-			return fmt.Errorf("key %v: queued mark and queue differ", e.key)
-		}
+	if len(filed) != len(all) || r.entries != len(all) {
+		return fmt.Errorf("%d entries filed, says %d, want %d", len(filed), r.entries, len(all))
+	}
+	if large := r.notes.Load() != nil; large && len(all) == 0 || !large && len(all) > smallMap {
+		return fmt.Errorf("notes taken: %v, with %d entries", large, len(all))
 	}
 	return nil
-}
-
-// earliest is the first access in b.
-func (b *batch[K, V]) earliest(queued map[*entry[K, V]]bool) stamp {
-	earliest := stamp{never, never}
-	for _, e := range b.entries {
-		if s := e.stamp(); e.batch == b.id && !queued[e] && s.compare(earliest) < 0 {
-			earliest = s
-		}
-	}
-	return earliest
 }
 
 func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
@@ -273,7 +235,7 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 			continue
 		}
 		placed := d.items[x.heapIndex-1].at
-		if placed > at || placed != at && !e.queued() {
+		if placed > at {
 			return fmt.Errorf("key %v: placed at %d, expires at %d", e.key, placed, at)
 		}
 	}
@@ -287,13 +249,17 @@ func Subscribers[K comparable](b *Bus[K]) int { return len(b.subscribers.all()) 
 func ExpireAll[K comparable, V any](m *RobustSessionMap[K, V]) {
 	WithLock(m, func() {
 		p := m.policy.Load()
-		p.recency.drain()
-		p.recency.drained -= p.timeouts.idle
 		for e := range p.table.entries() {
 			e.accessed.Add(-p.timeouts.idle)
 		}
-		for i := range p.recency.shared.stamps {
-			p.recency.shared.stamps[i].accessed -= p.timeouts.idle
+		h := &p.recency.shared
+		for i := range h.stamps {
+			h.stamps[i].accessed -= p.timeouts.idle
+		}
+		for elem := h.batches.Front(); elem != nil; elem = elem.Next() {
+			if b := elem.Value.(*batch[K, V]); b.until != endOfTime {
+				b.until.accessed -= p.timeouts.idle
+			}
 		}
 	})
 }

@@ -6,30 +6,28 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
-	"unsafe"
 )
 
-// A recency keeps entries in the order of their last access. Reading a session must not move list
-// elements, so an access only stamps its entry and, the first time since the last drain, pushes it on a
-// lock-free stack, the touch queue. A drain files all that is queued as one batch:
+// A recency keeps entries in the order of their last access, without being told of an access: those only
+// stamp their entry. Entries are filed in batches, each for a span of time:
 //
-//	touch ──► [lane 0] ─┐
-//	touch ──► [lane 1] ─┼─ drain ──► batch ─ batch ─ batch ─ ... ─ batch ──► sorted ──► next victim
-//	touch ──► [lane 2] ─┘            newest, unsorted              oldest
+//	         newest: to now                                                  oldest
+//	Set ──►  [ until ∞ ] ── [ until t3 ] ── [ until t2 ] ── ... ── [ until t1, sorted ] ──► victim
+//	              ▲                              │
+//	              └──── touched since: filed anew┘
 //
-// Every entry is in the one batch that it was last filed in, and all accesses of a batch came before those
-// of the next newer one. So the order within a batch does not matter until it is the oldest; only then,
-// when most of its entries have long been filed anew, are the rest sorted by their stamps. What is accessed
-// is thereby filed once in many accesses, and moved in no list.
+// An entry stands in the batch of the span in which it was last accessed, or has been accessed since and is
+// to be filed anew: its stamp tells, when somebody comes to look. The order within a batch does not matter
+// until it is the oldest; only then, when most of its entries have long been filed anew, are the rest sorted.
+// So an entry is filed once for many accesses, and no access moves it in a list.
 //
-// An entry's record in a batch that it has left stays there until the batch is a quarter full, and is then
-// forgotten with the other such ones; a batch with no entry left goes at once. So records are at most
+// Where all is read and nothing removed, entries to be filed anew would pile up for whoever needs the oldest
+// one next. In a large map readers therefore note what they touch (see notebook), and file it from time to
+// time.
+//
+// The record of an entry in a batch that it has left stays there until a quarter of the batch is left, and
+// is then forgotten with the other such ones; a batch with nothing left goes at once. So records are at most
 // four an entry, and the oldest entry is found among the records of one batch.
-//
-// A goroutine can be held up for long between stamping an entry and queueing it, while others are filed
-// with later stamps. Its access is still under way then, so it may count from when it is queued: file
-// moves its stamp up. For that to be true a drain leaves accesses later than its own beginning queued. The
-// same goes for one that has read such a clock before another, and taken its rank after it.
 //
 // Entries with the map's idle timeout are filed in one history: its order is also the order in which they
 // expire. Those with an idle timeout of their own are in the other.
@@ -40,16 +38,15 @@ type recency[K comparable, V any] struct {
 	shared   history[K, V] // entries with the map's idle timeout
 	own      history[K, V] // entries with another one
 
-	lanes   []lane[K, V] // a power of two
-	end     *entry[K, V] // ends the lanes' stacks, so that next is never nil while queued
-	dead    int          // entries that ended while queued, since the last drain
-	newest  stamp        // no filed entry has a later one
-	drained int64        // when the last drain began, or the recency: all that is queued was accessed since
-	batches []*batch[K, V]
-	free    []uint32           // places in batches
-	spare   []*entry[K, V]     // the space of a batch that has gone
+	batches []*batch[K, V]     // by id
+	free    []uint32           // ids
+	space   []*entry[K, V]     // of a batch that has gone
 	sorting []stamped[K, V]    // scratch space
-	moved   func(*entry[K, V]) // hears of each entry that a drain has filed
+	filed   func(*entry[K, V]) // hears of each entry with an extra part that has been filed anew
+
+	entries int                            // that are filed
+	removed int                            // since the last drain
+	notes   atomic.Pointer[notebook[K, V]] // nil in a small map
 
 	clock clock
 	ranks atomic.Int64 // tells accesses apart that a clock that steps gives the same reading
@@ -57,37 +54,33 @@ type recency[K comparable, V any] struct {
 
 // A history is a list of batches.
 type history[K comparable, V any] struct {
-	batches list.List    // of *batch, the newest in front
-	filing  *batch[K, V] // of the drain under way
-	stamps  []stamp      // by which the oldest batch is sorted
+	batches list.List // of *batch, the newest in front
+	stamps  []stamp   // by which the oldest batch is sorted, if it is
 }
 
-// A batch holds entries that were accessed between two drains.
+// A batch holds the entries that were last accessed after the next older batch's end and until its own.
 type batch[K comparable, V any] struct {
 	id      uint32 // of its entries, those with this id are here and not merely remembered
 	live    int    // how many those are
 	entries []*entry[K, V]
-	until   stamp // none of them was accessed later
-	sorted  bool  // the least recently accessed last
+	until   stamp
+	sorted  bool // the least recently accessed last
 	in      *history[K, V]
 	elem    *list.Element
 }
 
-// A lane is one stack of the touch queue. Goroutines are spread over the lanes so that cores seldom meet.
-type lane[K comparable, V any] struct {
-	head  atomic.Pointer[entry[K, V]] // nil while empty
-	depth atomic.Int32
-	_     [cacheLine - unsafe.Sizeof(uintptr(0)) - 4]byte
-}
-
 const (
-	cacheLine  = 64
-	drainDepth = 512 // of a lane, at which it is time to drain: that holds the lock for about 20 µs
-	sparse     = 4   // a batch is cleaned when only one in so many of its records is live
+	cacheLine = 64
+	batchSize = 512  // sorting one holds the lock for about 50 µs
+	sparse    = 4    // a batch is cleaned when only one in so many of its records is live
+	smallMap  = 4096 // as many can be filed anew while somebody waits
 )
 
 // A stamp is the moment of an access: its clock reading and, on a clock that steps, its rank within it.
 type stamp struct{ accessed, rank int64 }
+
+// endOfTime is where the newest batch ends.
+var endOfTime = stamp{math.MaxInt64, math.MaxInt64}
 
 // compare goes by rank alone where there are ranks: no two accesses have the same one.
 func (s stamp) compare(t stamp) int {
@@ -105,110 +98,80 @@ func (e *entry[K, V]) stamp() stamp {
 	return s
 }
 
-// queued reports whether e is in the touch queue, or about to be.
-func (e *entry[K, V]) queued() bool { return e.next.Load() != nil }
-
 type stamped[K comparable, V any] struct {
 	stamp
 	entry *entry[K, V]
 }
 
-func (r *recency[K, V]) init(t timeouts, c clock, moved func(*entry[K, V])) {
-	r.timeouts, r.clock, r.moved, r.drained = t, c, moved, c.exact()
-	r.lanes = make([]lane[K, V], laneCount())
-	r.end = new(entry[K, V])
-	r.newest = stamp{math.MinInt64, 0}
+func (r *recency[K, V]) init(t timeouts, c clock, filed func(*entry[K, V])) {
+	r.timeouts, r.clock, r.filed = t, c, filed
 	r.batches = make([]*batch[K, V], 1) // 0 is no batch
 }
 
-// touched queues e, whose access time the caller has just stamped. It reports whether it is time to drain.
+// touched takes notice of an access to e, which the caller has just stamped. It reports whether it is time
+// to drain.
 func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
 	if r.clock.steps {
 		raise(&e.extra.Load().rank, r.ranks.Add(1))
 	}
-	return !e.queued() && r.queue(e)
+	if notes := r.notes.Load(); notes != nil {
+		return notes.note(e)
+	}
+	return false
 }
 
-func (r *recency[K, V]) queue(e *entry[K, V]) (full bool) {
-	if !e.next.CompareAndSwap(nil, r.end) {
-		return false
-	}
-	l := &r.lanes[ownLane()&(len(r.lanes)-1)]
-	for {
-		head := l.head.Load()
-		if head != nil {
-			e.next.Store(head)
-		}
-		if l.head.CompareAndSwap(head, e) {
-			return l.depth.Add(1) >= drainDepth
-		}
-	}
-}
-
-// drain files the entries queued so far.
+// drain files anew what has been noted.
 func (r *recency[K, V]) drain() {
-	begin := stamp{r.clock.exact(), r.ranks.Load()}
-	r.drained = begin.accessed
-	newest := r.newest
-	for i := range r.lanes {
-		l := &r.lanes[i]
-		if l.head.Load() == nil {
-			continue
+	r.removed = 0
+	notes := r.notes.Load()
+	switch {
+	case notes != nil:
+		notes.drain(r.settle)
+		if r.entries <= smallMap/2 {
+			r.notes.Store(nil)
 		}
-		l.depth.Store(0)
-		for e := l.head.Swap(nil); e != nil && e != r.end; {
-			next := e.next.Load()
-			// Unqueue before reading the stamp: an access stamps before it looks whether e is queued,
-			// so either its stamp is read below or it queues e again.
-			e.next.Store(nil)
-			switch s := e.stamp(); {
-			case s.accessed == gone:
-			case s.compare(begin) > 0:
-				r.queue(e)
-			default:
-				r.file(e)
-				newest = stamp{max(s.accessed, newest.accessed), max(s.rank, newest.rank)}
-			}
-			e = next
-		}
-	}
-	r.newest = newest
-	r.dead = 0
-	for _, h := range []*history[K, V]{&r.shared, &r.own} {
-		if b := h.filing; b != nil {
-			b.until, b.elem, h.filing = newest, h.batches.PushFront(b), nil
-		}
+	case r.entries > smallMap:
+		r.notes.Store(newNotebook[K, V]())
 	}
 }
 
-// file puts e in the batch of the drain under way. Its stamp is to be no less than those filed before.
-func (r *recency[K, V]) file(e *entry[K, V]) {
-	h := &r.shared
-	if e.idle(r.timeouts) != r.timeouts.idle {
-		h = &r.own
+// settle files e anew if it has been accessed after the end of its batch.
+func (r *recency[K, V]) settle(e *entry[K, V]) {
+	if at := e.stamp(); e.batch != 0 && at.accessed != gone && at.compare(r.batches[e.batch].until) > 0 {
+		r.leave(e)
+		r.file(e, at)
 	}
-	b := h.filing
-	if b == nil {
-		b = r.newBatch(h)
-		h.filing = b
+}
+
+// file puts e in the batch for an access at the given moment.
+func (r *recency[K, V]) file(e *entry[K, V], at stamp) {
+	h := r.historyOf(e)
+	elem := h.batches.Front()
+	if elem == nil || at.compare(elem.Value.(*batch[K, V]).until) > 0 {
+		elem = r.newBatch(h).elem
 	}
-	if e.batch == b.id {
-		return // queued again during the drain
+	for older := elem.Next(); older != nil && at.compare(older.Value.(*batch[K, V]).until) <= 0; older = elem.Next() {
+		elem = older
 	}
-	r.leave(e)
-	e.batch = b.id
-	b.entries = append(b.entries, e)
+	b := elem.Value.(*batch[K, V])
+	if e.batch = b.id; b.sorted {
+		i, _ := slices.BinarySearchFunc(h.stamps, at, func(s, at stamp) int { return at.compare(s) })
+		b.entries, h.stamps = slices.Insert(b.entries, i, e), slices.Insert(h.stamps, i, at)
+	} else {
+		b.entries = append(b.entries, e)
+	}
 	b.live++
-	raise(&e.accessed, r.newest.accessed)
-	if x := e.extra.Load(); x != nil {
-		raise(&x.rank, r.newest.rank)
-		r.moved(e)
+	if len(b.entries) >= batchSize {
+		r.close(b)
+	}
+	if e.extra.Load() != nil {
+		r.filed(e)
 	}
 }
 
 func (r *recency[K, V]) newBatch(h *history[K, V]) *batch[K, V] {
-	b := &batch[K, V]{in: h, entries: r.spare}
-	r.spare = nil
+	b := &batch[K, V]{in: h, entries: r.space, until: endOfTime}
+	r.space = nil
 	if n := len(r.free); n > 0 {
 		b.id, r.free = r.free[n-1], r.free[:n-1]
 		r.batches[b.id] = b
@@ -216,14 +179,19 @@ func (r *recency[K, V]) newBatch(h *history[K, V]) *batch[K, V] {
 		b.id = uint32(len(r.batches))
 		r.batches = append(r.batches, b)
 	}
+	b.elem = h.batches.PushFront(b)
 	return b
 }
 
-// leave takes e out of its batch, if it is in one.
-func (r *recency[K, V]) leave(e *entry[K, V]) {
-	if e.batch == 0 {
-		return
+// close ends b's span now, if it is the newest batch.
+func (r *recency[K, V]) close(b *batch[K, V]) {
+	if b.until == endOfTime {
+		b.until = stamp{r.clock.exact(), r.ranks.Load()}
 	}
+}
+
+// leave takes e out of its batch.
+func (r *recency[K, V]) leave(e *entry[K, V]) {
 	b := r.batches[e.batch]
 	e.batch = 0
 	b.live--
@@ -249,9 +217,9 @@ func (r *recency[K, V]) drop(b *batch[K, V]) {
 
 // reuse keeps space for the next batch.
 func (r *recency[K, V]) reuse(space []*entry[K, V]) {
-	if cap(space) > cap(r.spare) {
+	if cap(space) > cap(r.space) && cap(space) <= 2*batchSize {
 		clear(space)
-		r.spare = space[:0]
+		r.space = space[:0]
 	}
 }
 
@@ -268,8 +236,15 @@ func (r *recency[K, V]) clean(b *batch[K, V]) {
 		}
 		n++
 	}
+	b.truncate(n)
+}
+
+func (b *batch[K, V]) truncate(n int) {
 	clear(b.entries[n:])
 	b.entries = b.entries[:n]
+	if b.sorted {
+		b.in.stamps = b.in.stamps[:n]
+	}
 }
 
 // merge unites b, if there is little in it, with the next older batch.
@@ -279,7 +254,7 @@ func (r *recency[K, V]) merge(b *batch[K, V]) {
 		return
 	}
 	older := elem.Value.(*batch[K, V])
-	if older.sorted || b.live+older.live > drainDepth {
+	if older.sorted || b.live+older.live > batchSize {
 		return
 	}
 	for _, e := range older.entries {
@@ -304,7 +279,12 @@ func raise(v *atomic.Int64, n int64) {
 
 // add takes in e, which is new and was accessed just now.
 func (r *recency[K, V]) add(e *entry[K, V]) {
-	if full := r.touched(e); full {
+	if r.clock.steps {
+		e.extra.Load().rank.Store(r.ranks.Add(1))
+	}
+	r.file(e, e.stamp())
+	r.entries++
+	if r.entries > smallMap && r.notes.Load() == nil {
 		r.drain()
 	}
 }
@@ -312,114 +292,99 @@ func (r *recency[K, V]) add(e *entry[K, V]) {
 // remove lets go of e, which has ended.
 func (r *recency[K, V]) remove(e *entry[K, V]) {
 	r.leave(e)
-	if e.queued() {
-		if r.dead++; r.dead >= drainDepth {
-			r.drain()
-		}
+	r.entries--
+	if r.removed++; r.removed == noteSlots {
+		r.drain() // so that notes do not hold what has ended
 	}
 }
 
-// setIdle gives e, which has just been touched, another idle timeout.
+// setIdle gives e another idle timeout.
 func (r *recency[K, V]) setIdle(e *entry[K, V], idle int64) {
+	from := r.historyOf(e)
 	x := e.extra.Load()
 	if x == nil {
 		x = new(extra)
 	}
 	x.idle.Store(idle)
 	e.extra.Store(x)
-	r.leave(e)
-	r.touched(e)
+	if r.historyOf(e) == from {
+		return
+	}
+	// Its record must go too: should e come back to this batch, it would be there twice.
+	b := r.batches[e.batch]
+	i := slices.Index(b.entries, e)
+	b.entries = slices.Delete(b.entries, i, i+1)
+	if b.sorted {
+		from.stamps = slices.Delete(from.stamps, i, i+1)
+	}
+	if b.live--; b.live == 0 {
+		r.drop(b)
+	}
+	r.file(e, e.stamp())
 }
 
-// oldest returns the least recently accessed entry and the moment of that access; nil if there is none but
-// such as are being accessed now.
+// historyOf returns the history to which e belongs by its idle timeout.
+func (r *recency[K, V]) historyOf(e *entry[K, V]) *history[K, V] {
+	if e.idle(r.timeouts) == r.timeouts.idle {
+		return &r.shared
+	}
+	return &r.own
+}
+
+// oldest returns the least recently accessed entry and the moment of that access; nil if there is none.
 func (r *recency[K, V]) oldest() (*entry[K, V], stamp) {
-	for drained := false; ; drained = true {
-		// What is queued has been accessed since all that is filed.
-		a, atA := r.oldestOf(&r.shared)
-		b, atB := r.oldestOf(&r.own)
-		switch {
-		case a == nil && b == nil && !drained:
-			r.drain()
-		case a == nil || b != nil && atB.compare(atA) < 0:
-			return b, atB
-		default:
-			return a, atA
-		}
+	a, atA := r.oldestOf(&r.shared)
+	b, atB := r.oldestOf(&r.own)
+	if a == nil || b != nil && atB.compare(atA) < 0 {
+		return b, atB
 	}
+	return a, atA
 }
 
-// oldestShared returns the oldest entry with the map's idle timeout, if there is one that is expired at now.
-func (r *recency[K, V]) oldestShared(now int64) *entry[K, V] {
-	e, at := r.oldestOf(&r.shared)
-	if e == nil && now >= after(r.drained, r.timeouts.idle) {
-		r.drain()
-		e, at = r.oldestOf(&r.shared)
-	}
-	if e == nil || now < after(at.accessed, r.timeouts.idle) {
-		return nil
-	}
-	return e
-}
-
-// nextDeadline is no later than when the first entry with the map's idle timeout expires; never if none does.
-func (r *recency[K, V]) nextDeadline() int64 {
-	if e, at := r.oldestOf(&r.shared); e != nil {
-		return after(at.accessed, r.timeouts.idle)
-	}
-	for i := range r.lanes {
-		if r.lanes[i].head.Load() != nil {
-			return after(r.drained, r.timeouts.idle)
-		}
-	}
-	return never
-}
-
-// oldestOf returns the oldest filed entry of one history.
+// oldestOf is oldest for one history.
 func (r *recency[K, V]) oldestOf(h *history[K, V]) (*entry[K, V], stamp) {
 	for elem := h.batches.Back(); elem != nil; elem = h.batches.Back() {
 		b := elem.Value.(*batch[K, V])
 		if !b.sorted {
 			r.sort(b)
 		}
-		for n := len(b.entries) - 1; n >= 0; n-- {
-			e, at := b.entries[n], h.stamps[n]
-			if e.batch == b.id {
-				if !e.queued() && e.stamp() == at {
-					return e, at
-				}
-				e.batch = 0 // it will be filed anew
-				b.live--
+		for n := len(b.entries) - 1; n >= 0; n = len(b.entries) - 1 {
+			e, filedAt := b.entries[n], h.stamps[n]
+			here := e.batch == b.id
+			at := e.stamp()
+			if here && at == filedAt {
+				return e, at
 			}
-			b.entries[n] = nil
-			b.entries = b.entries[:n]
+			b.truncate(n)
+			if here {
+				b.live--
+				r.file(e, at)
+			}
 		}
 		r.drop(b)
 	}
 	return nil, stamp{}
 }
 
-// sort prepares b, which is now the oldest of its history. Entries that have been accessed since it was
-// filed are left out: they are queued, or about to be.
+// sort prepares b, which is now the oldest of its history. Entries that are to be filed anew are.
 func (r *recency[K, V]) sort(b *batch[K, V]) {
+	r.close(b)
 	for _, e := range b.entries {
 		if e.batch != b.id {
 			continue
 		}
-		if at := e.stamp(); at.compare(b.until) <= 0 && !e.queued() {
+		if at := e.stamp(); at.compare(b.until) <= 0 {
 			r.sorting = append(r.sorting, stamped[K, V]{at, e})
 		} else {
-			e.batch = 0
+			r.file(e, at)
 		}
 	}
 	slices.SortFunc(r.sorting, func(a, b stamped[K, V]) int { return b.compare(a.stamp) })
-	h := b.in
-	h.stamps = h.stamps[:0]
 	clear(b.entries)
-	b.entries = b.entries[:0]
+	b.entries, b.in.stamps = b.entries[:0], b.in.stamps[:0]
 	for _, s := range r.sorting {
 		b.entries = append(b.entries, s.entry)
-		h.stamps = append(h.stamps, s.stamp)
+		b.in.stamps = append(b.in.stamps, s.stamp)
 	}
 	b.live, b.sorted = len(b.entries), true
 	clear(r.sorting)

@@ -1,8 +1,13 @@
 package sessionmap
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,90 +15,226 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// order returns the keys that r has filed, the least recently accessed first.
-func order(r *recency[int, int]) (keys []int) {
-	for elem := r.shared.batches.Back(); elem != nil; elem = elem.Prev() {
-		b := elem.Value.(*batch[int, int])
-		entries := slices.DeleteFunc(slices.Clone(b.entries), func(e *entry[int, int]) bool { return e.batch != b.id || e.queued() })
-		slices.SortFunc(entries, func(a, b *entry[int, int]) int { return a.stamp().compare(b.stamp()) })
-		for _, e := range entries {
-			keys = append(keys, e.key)
-		}
-	}
-	return keys
+// A bench is a recency with some entries, outside a map.
+type bench struct {
+	recency[int, int]
+	entries []*entry[int, int]
 }
 
-// TestRecencyOvertaken plays what goroutines that are held up between stamping and queueing do to the order.
-func TestRecencyOvertaken(t *testing.T) {
+// newBench makes one with a clock that never gives the same reading twice, or with one that steps.
+func newBench(n int, steps bool) *bench {
+	c := newClock(!steps)
+	c.steps = steps
+	b := &bench{}
+	b.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
+	for i := range n {
+		e := newEntry[int, int](true)
+		e.key = i
+		e.extra.Load().idle.Store(1)
+		b.entries = append(b.entries, e)
+		e.accessed.Store(c.now())
+		b.add(e)
+	}
+	return b
+}
+
+// access stamps entries one after the other, as readers do.
+func (b *bench) access(keys ...int) {
+	for _, key := range keys {
+		raise(&b.entries[key].accessed, b.clock.now())
+		b.touched(b.entries[key])
+	}
+}
+
+// order takes all entries out, the oldest first.
+func (b *bench) order() (keys []int) {
+	for {
+		e, _ := b.oldest()
+		if e == nil {
+			return keys
+		}
+		keys = append(keys, e.key)
+		e.accessed.Store(gone)
+		b.remove(e)
+	}
+}
+
+func (b *bench) check(t *testing.T) {
+	t.Helper()
+	all := map[*entry[int, int]]bool{}
+	for _, e := range b.entries {
+		if e.accessed.Load() != gone {
+			all[e] = true
+		}
+	}
+	assert.NoError(t, b.recency.check(all))
+}
+
+// onBothBenches runs a test with a clock that is fine and with one that steps.
+func onBothBenches(t *testing.T, n int, test func(t *testing.T, b *bench)) {
 	for _, steps := range []bool{false, true} {
-		t.Run(fmt.Sprintf("steps=%v", steps), func(t *testing.T) {
-			c := newClock(false)
-			c.steps = steps
-			var r recency[int, int]
-			r.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
-			entries := make([]*entry[int, int], 6)
-			last := int64(-1)
-			tick := func() int64 { // what a fine clock would tell, on any
-				for !steps && c.now() == last {
+		t.Run(fmt.Sprintf("steps=%v", steps), func(t *testing.T) { test(t, newBench(n, steps)) })
+	}
+}
+
+// TestRecencyOfAccess: whatever has been looked at in between, the order is that of the last accesses.
+func TestRecencyOfAccess(t *testing.T) {
+	const n = 3 * batchSize
+	onBothBenches(t, n, func(t *testing.T, b *bench) {
+		rng := rand.New(rand.NewPCG(1, 1))
+		last := make([]int, n)
+		for i := range n {
+			last[i] = i
+		}
+		for i := range 20 * n {
+			key := rng.IntN(n)
+			if rng.IntN(4) > 0 {
+				key /= 16 // some are accessed more
+			}
+			b.access(key)
+			last[key] = n + i
+			switch rng.IntN(50) {
+			case 0:
+				b.settle(b.entries[rng.IntN(n)])
+			case 1:
+				oldest, _ := b.oldest()
+				assert.Equal(t, slices.Min(last), last[oldest.key])
+			}
+			if i%500 == 0 {
+				b.check(t)
+			}
+		}
+		want := slices.SortedFunc(maps.Keys(maps.Collect(slices.All(last))), func(a, b int) int { return cmp.Compare(last[a], last[b]) })
+		assert.Equal(t, want, b.order())
+	})
+}
+
+// TestRecencyOvertaken: an entry is accessed, and its stamp written, while others that read the clock later
+// have been filed already. It comes to stand where its stamp belongs, be that among the sorted.
+func TestRecencyOvertaken(t *testing.T) {
+	onBothBenches(t, 3*batchSize, func(t *testing.T, b *bench) {
+		first, _ := b.oldest()
+		require.Equal(t, 0, first.key)
+		b.access(5) // as a model for the stamp
+		at := b.entries[5].stamp()
+		for key := range 4 * batchSize { // two batches later
+			b.access(6 + key%(2*batchSize))
+			b.settle(b.entries[6+key%(2*batchSize)])
+		}
+		e := b.entries[2]
+		e.accessed.Store(at.accessed)
+		e.extra.Load().rank.Store(at.rank)
+		b.settle(e)
+		b.check(t)
+		order := b.order()
+		assert.Equal(t, []int{0, 1, 3, 4}, order[:4])
+		assert.InDelta(t, slices.Index(order, 5), slices.Index(order, 2), 1, "side by side")
+
+		c := newBench(10, b.clock.steps)
+		c.oldest() // sorts
+		x := c.entries[0]
+		x.accessed.Store(c.entries[5].accessed.Load())
+		x.extra.Load().rank.Store(c.entries[5].extra.Load().rank.Load())
+		c.check(t)
+		assert.Equal(t, []int{1, 2, 3, 4}, c.order()[:4])
+	})
+}
+
+// TestRecencyForgets: records of where entries were before do not add up.
+func TestRecencyForgets(t *testing.T) {
+	const n = 4 * batchSize
+	onBothBenches(t, n, func(t *testing.T, b *bench) {
+		rng := rand.New(rand.NewPCG(1, 1))
+		records := func() (sum int) {
+			for elem := b.shared.batches.Front(); elem != nil; elem = elem.Next() {
+				sum += len(elem.Value.(*batch[int, int]).entries)
+			}
+			return sum
+		}
+		for range 100 * n {
+			key := rng.IntN(n)
+			b.access(key)
+			b.settle(b.entries[key])
+		}
+		b.check(t)
+		assert.Less(t, records(), sparse*n)
+		for key := range n - 10 {
+			b.entries[key].accessed.Store(gone)
+			b.remove(b.entries[key])
+		}
+		b.check(t)
+		assert.Less(t, records(), sparse*(10+2))
+	})
+}
+
+// TestNotebook: what readers note is filed anew by a drain; a full lane is no reason to wait.
+func TestNotebook(t *testing.T) {
+	const n = smallMap + 1
+	b := newBench(n, false)
+	notes := b.notes.Load()
+	require.NotNil(t, notes, "a map of this size takes notes")
+	full := 0
+	for key := range 2 * noteSlots {
+		b.entries[key].accessed.Store(b.clock.now())
+		if b.touched(b.entries[key]) {
+			full++
+		}
+		assert.False(t, b.touched(b.entries[key]), "it is noted once")
+	}
+	assert.Equal(t, 1+noteSlots, full)
+	b.drain()
+	newest := b.shared.batches.Front().Value.(*batch[int, int])
+	filed := 0
+	for key := range 2 * noteSlots {
+		if b.entries[key].batch == newest.id {
+			filed++
+		}
+	}
+	assert.Equal(t, noteSlots, filed)
+	b.check(t)
+	for key := range n {
+		b.entries[key].accessed.Store(gone)
+		b.remove(b.entries[key])
+	}
+	b.check(t)
+	assert.Nil(t, b.notes.Load(), "an empty map takes none")
+}
+
+// TestNotebookConcurrent: what is noted by many at once comes out once, but for what was given up.
+func TestNotebookConcurrent(t *testing.T) {
+	const goroutines, each = 8, 20000
+	notes := newNotebook[int, int]()
+	var seen [goroutines * each]int
+	var mu sync.Mutex
+	drain := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		notes.drain(func(e *entry[int, int]) { seen[e.key]++ })
+	}
+	var givenUp atomic.Int64
+	var writers sync.WaitGroup
+	for g := range goroutines {
+		writers.Go(func() {
+			for i := range each {
+				e := &entry[int, int]{key: g*each + i}
+				if notes.note(e) {
+					givenUp.Add(1)
+					drain()
 				}
-				last = c.now()
-				return last
 			}
-			stampNow := func(e *entry[int, int]) {
-				e.accessed.Store(tick())
-				if steps {
-					e.extra.Load().rank.Store(r.ranks.Add(1))
-				}
-			}
-			for i := range entries {
-				entries[i] = newEntry[int, int](true)
-				entries[i].key = i
-				entries[i].extra.Load().idle.Store(1)
-				entries[i].accessed.Store(tick())
-				r.add(entries[i])
-			}
-			r.drain()
-			require.Equal(t, []int{0, 1, 2, 3, 4, 5}, order(&r))
-
-			// 0 is stamped; 1 and 2 are accessed and filed; 0 comes to be queued, and counts from then.
-			stampNow(entries[0])
-			for _, e := range entries[1:3] {
-				stampNow(e)
-				r.queue(e)
-			}
-			r.drain()
-			r.queue(entries[0])
-			r.drain()
-			require.Equal(t, []int{3, 4, 5, 1, 2, 0}, order(&r))
-			assert.GreaterOrEqual(t, entries[0].stamp().compare(entries[2].stamp()), 0, "its stamp fits its place")
-
-			// 3 is accessed after the drain has begun: it stays queued, and is not the oldest.
-			entries[3].accessed.Store(never - 1)
-			if steps {
-				entries[3].extra.Load().rank.Store(never - 1)
-			}
-			r.queue(entries[3])
-			r.drain()
-			assert.True(t, entries[3].queued())
-			oldest, _ := r.oldest()
-			assert.Equal(t, 4, oldest.key)
-
-			// 4 has been found to be the oldest, is then stamped, and is about to be queued.
-			stampNow(entries[4])
-			oldest, at := r.oldest()
-			assert.Equal(t, 5, oldest.key)
-			assert.Equal(t, oldest.stamp(), at)
-
-			// Where all have been accessed since, and none is queued yet, there is no oldest.
-			for _, e := range entries {
-				stampNow(e)
-			}
-			entries[3].next.Store(nil)
-			r.lanes = make([]lane[int, int], 1)
-			oldest, _ = r.oldest()
-			assert.Nil(t, oldest)
 		})
 	}
+	writers.Wait()
+	for range noteSlots {
+		drain()
+	}
+	missing := 0
+	for _, n := range seen {
+		assert.LessOrEqual(t, n, 1)
+		missing += 1 - n
+	}
+	assert.LessOrEqual(t, missing, int(givenUp.Load()))
+	assert.Less(t, missing, goroutines*each/2)
 }
 
 // TestRestoreIdle: an overwrite that finds the idle timeout changed under it gives its own value its own
@@ -132,44 +273,10 @@ func TestUpdateDuringClear(t *testing.T) {
 		was = m.policy.Swap(m.newPolicy())
 		return 2, true
 	})
-	m.policy.Load().recency.drain()
 	m.SetWithTTL(2, 3, time.Hour)
 	assert.NoError(t, CheckInvariants(m))
 	m.endAll(was, Cleared)
 	assert.Equal(t, map[int]Cause{1: Cleared, 2: Cleared}, left)
 	value, _ := m.Get(2)
 	assert.Equal(t, 3, value)
-}
-
-// TestRecencyOverlap: of two accesses at once on a clock that steps one may read the clock first and the other take
-// its rank first. The order of the list is then still that of the stamps, in both their parts.
-func TestRecencyOverlap(t *testing.T) {
-	c := clock{base: time.Now().Add(-time.Hour), steps: true}
-	var r recency[int, int]
-	r.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
-	all := map[*entry[int, int]]bool{}
-	var entries []*entry[int, int]
-	for i := range 4 {
-		e := newEntry[int, int](true)
-		e.key = i
-		e.extra.Load().idle.Store(1)
-		e.accessed.Store(1)
-		r.add(e)
-		entries, all[e] = append(entries, e), true
-	}
-	touch := func(key int, accessed, rank int64) {
-		r.ranks.Store(max(rank, r.ranks.Load()))
-		raise(&entries[key].accessed, accessed)
-		raise(&entries[key].extra.Load().rank, rank)
-		r.queue(entries[key])
-	}
-	touch(0, 10, 5)
-	r.drain()
-	touch(1, 9, 7)
-	touch(2, 10, 6)
-	r.drain()
-	touch(0, 9, 8) // only its rank rises
-	r.drain()
-	assert.NoError(t, r.check(all))
-	assert.Equal(t, []int{3, 2, 1, 0}, order(&r))
 }

@@ -79,23 +79,11 @@ func (p *policy[K, V]) evict(now int64) removal[K, V] {
 	e, box, cause := p.endNextExpired(now)
 	for box == nil {
 		var at stamp
-		if e, at = p.recency.oldest(); e == nil {
-			e, at = p.oldestInTable()
-		}
+		e, at = p.recency.oldest()
 		box, cause = e.endUntouched(at.accessed), Evicted
 	}
 	p.remove(e)
 	return p.removal(e, box, cause)
-}
-
-// oldestInTable is for when all entries are being accessed: then there are few of them.
-func (p *policy[K, V]) oldestInTable() (oldest *entry[K, V], at stamp) {
-	for e := range p.table.entries() {
-		if s := e.stamp(); oldest == nil || s.compare(at) < 0 {
-			oldest, at = e, s
-		}
-	}
-	return oldest, at
 }
 
 // remove takes e, which has ended, out of the map.
@@ -121,23 +109,18 @@ func (p *policy[K, V]) removeExpired(now int64, out []removal[K, V]) int {
 
 // endNextExpired ends one entry that is expired at now; nil if there is none.
 func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *boxed[V], Cause) {
-	for drained := false; ; {
+	for {
 		e, at := p.deadlines.first()
 		if at > now {
 			break
 		}
-		if e.queued() && !drained {
-			p.recency.drain()
-			drained = true
-			continue
-		}
 		if box, cause := e.endExpired(now, p.timeouts); box != nil {
 			return e, box, cause
 		}
-		p.index(e) // touched meanwhile
+		p.index(e) // touched since
 	}
 	if p.timeouts.idle > 0 {
-		if e := p.recency.oldestShared(now); e != nil {
+		if e, _ := p.recency.oldestOf(&p.recency.shared); e != nil {
 			if box, cause := e.endExpired(now, p.timeouts); box != nil {
 				return e, box, cause
 			}
@@ -148,8 +131,11 @@ func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *boxed[V], Cause
 
 // nextDeadline is no later than the first moment at which an entry can expire; never if none can.
 func (p *policy[K, V]) nextDeadline() int64 {
-	_, at := p.deadlines.first()
-	return min(at, p.recency.nextDeadline())
+	_, next := p.deadlines.first()
+	if e, at := p.recency.oldestOf(&p.recency.shared); e != nil {
+		next = min(next, after(at.accessed, p.timeouts.idle))
+	}
+	return next
 }
 
 // setIdle gives e another idle timeout.
@@ -174,7 +160,7 @@ func (p *policy[K, V]) index(e *entry[K, V]) {
 	}
 }
 
-// reindex places e, which a drain has filed, in the deadline heap anew.
+// reindex places e, which recency has filed anew, in the deadline heap anew.
 func (p *policy[K, V]) reindex(e *entry[K, V]) {
 	if x := e.extra.Load(); x.heapIndex != 0 && x.idle.Load() != p.timeouts.idle {
 		p.index(e)
