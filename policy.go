@@ -58,7 +58,11 @@ func (p *policy[K, V]) removal(e *entry[K, V], box *boxed[V], cause Cause) remov
 // is returned: an expired one if there is any, else the least recently accessed.
 func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64) (out removal[K, V]) {
 	if p.maxSize > 0 && p.count.Load() >= int64(p.maxSize) {
-		out = p.evict(now)
+		e, box, cause := p.endNext(now)
+		p.unlink(e)
+		out = p.removal(e, box, cause)
+	} else {
+		p.count.Add(1)
 	}
 	e := newEntry[K, V](p.extra || idle != p.timeouts.idle)
 	e.key, e.hash, e.created = key, hash, now
@@ -70,28 +74,19 @@ func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64
 	}
 	p.recency.add(e)
 	p.table.insert(e)
-	p.count.Add(1)
 	return out
-}
-
-// evict removes the entry that has to give way.
-func (p *policy[K, V]) evict(now int64) removal[K, V] {
-	e, box, cause := p.endNextExpired(now)
-	for box == nil {
-		var at stamp
-		e, at = p.recency.oldest()
-		box, cause = e.endUntouched(at.accessed), Evicted
-	}
-	p.remove(e)
-	return p.removal(e, box, cause)
 }
 
 // remove takes e, which has ended, out of the map.
 func (p *policy[K, V]) remove(e *entry[K, V]) {
+	p.unlink(e)
+	p.count.Add(-1)
+}
+
+func (p *policy[K, V]) unlink(e *entry[K, V]) {
 	p.table.remove(e)
 	p.recency.remove(e)
 	p.deadlines.remove(e)
-	p.count.Add(-1)
 }
 
 // removeExpired removes up to len(out) entries that are expired at now, and returns how many.
@@ -107,6 +102,19 @@ func (p *policy[K, V]) removeExpired(now int64, out []removal[K, V]) int {
 	return len(out)
 }
 
+// endNext ends the entry that has to give way: one that is expired at now, else the least recently accessed.
+func (p *policy[K, V]) endNext(now int64) (*entry[K, V], *boxed[V], Cause) {
+	for {
+		if e, box, cause := p.endNextExpired(now); e != nil {
+			return e, box, cause
+		}
+		e, at := p.recency.oldest()
+		if box := e.endUntouched(at.accessed); box != nil {
+			return e, box, Evicted
+		}
+	}
+}
+
 // endNextExpired ends one entry that is expired at now; nil if there is none.
 func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *boxed[V], Cause) {
 	for {
@@ -120,7 +128,8 @@ func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *boxed[V], Cause
 		p.index(e) // touched since
 	}
 	if p.timeouts.idle > 0 {
-		if e, _ := p.recency.oldestOf(&p.recency.shared); e != nil {
+		e, at := p.recency.oldestOf(&p.recency.shared)
+		if e != nil && now-at.accessed >= p.timeouts.idle {
 			if box, cause := e.endExpired(now, p.timeouts); box != nil {
 				return e, box, cause
 			}
