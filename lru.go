@@ -194,6 +194,11 @@ func (r *recency[K, V]) close(b *batch[K, V]) {
 func (r *recency[K, V]) leave(e *entry[K, V]) {
 	b := r.batches[e.batch]
 	e.batch = 0
+	r.oneLess(b)
+}
+
+// oneLess counts down b's live entries, and tidies up.
+func (r *recency[K, V]) oneLess(b *batch[K, V]) {
 	b.live--
 	switch {
 	case b.live == 0:
@@ -313,13 +318,12 @@ func (r *recency[K, V]) setIdle(e *entry[K, V], idle int64) {
 	// Its record must go too: should e come back to this batch, it would be there twice.
 	b := r.batches[e.batch]
 	i := slices.Index(b.entries, e)
+	e.batch = 0
 	b.entries = slices.Delete(b.entries, i, i+1)
 	if b.sorted {
 		from.stamps = slices.Delete(from.stamps, i, i+1)
 	}
-	if b.live--; b.live == 0 {
-		r.drop(b)
-	}
+	r.oneLess(b)
 	r.file(e, e.stamp())
 }
 
@@ -364,6 +368,16 @@ func (r *recency[K, V]) oldestOf(h *history[K, V]) (*entry[K, V], stamp) {
 		r.drop(b)
 	}
 	return nil, stamp{}
+}
+
+// next returns up to n entries that are likely to be the oldest; none before the oldest is asked for.
+func (h *history[K, V]) next(n int) []*entry[K, V] {
+	elem := h.batches.Back()
+	if elem == nil || !elem.Value.(*batch[K, V]).sorted {
+		return nil
+	}
+	entries := elem.Value.(*batch[K, V]).entries
+	return entries[max(0, len(entries)-n):]
 }
 
 // sort prepares b, which is now the oldest of its history. Entries that are to be filed anew are.

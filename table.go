@@ -89,6 +89,12 @@ func (t *table[K, V]) find(hash uint32, key K) *entry[K, V] {
 	return nil
 }
 
+// peek reads the bucket where the search for hash begins.
+func (t *table[K, V]) peek(hash uint32) uint64 {
+	s := t.dir.Load().segment(hash)
+	return s.buckets[s.home(hash)].tags.Load()
+}
+
 // insert adds e, whose key the table must not hold.
 func (t *table[K, V]) insert(e *entry[K, V]) {
 	s := t.dir.Load().segment(e.hash)
