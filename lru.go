@@ -114,10 +114,8 @@ func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
 	if r.clock.steps {
 		raise(&e.extra.Load().rank, r.ranks.Add(1))
 	}
-	if notes := r.notes.Load(); notes != nil {
-		return notes.note(e)
-	}
-	return false
+	notes := r.notes.Load()
+	return notes != nil && notes.note(e)
 }
 
 // drain files anew what has been noted.
