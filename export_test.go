@@ -8,6 +8,16 @@ const CloseGrace = closeGrace
 // SweepBatch is how many entries a sweep removes under one hold of the lock.
 const SweepBatch = sweepBatch
 
+// SmallMap is up to how many entries a map does without notes.
+const SmallMap = smallMap
+
+// Ticking reports whether the timer of a coarse clock is set.
+func Ticking[K comparable, V any](m *RobustSessionMap[K, V]) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ticker.wakeAt != never
+}
+
 // WithLock runs fn while the map's lock is held.
 func WithLock[K comparable, V any](m *RobustSessionMap[K, V], fn func()) {
 	m.mu.Lock()

@@ -42,7 +42,9 @@ func newBench(n int, steps bool) *bench {
 func (b *bench) access(keys ...int) {
 	for _, key := range keys {
 		raise(&b.entries[key].accessed, b.clock.now())
-		b.touched(b.entries[key])
+		if b.touched(b.entries[key]) {
+			b.drain()
+		}
 	}
 }
 
@@ -164,6 +166,34 @@ func TestRecencyForgets(t *testing.T) {
 		}
 		b.check(t)
 		assert.Less(t, records(), sparse*(10+2))
+	})
+}
+
+// TestPromise10NoWholeScan: readers have touched every entry of a large map since the last removal. Who needs
+// the oldest one then does not have to file them all.
+func TestPromise10NoWholeScan(t *testing.T) {
+	const n = 20 * smallMap
+	onBothBenches(t, n, func(t *testing.T, b *bench) {
+		b.oldest() // sorts a batch
+		for _, key := range rand.Perm(n) {
+			b.access(key)
+		}
+		was := make([]uint32, n)
+		for key, e := range b.entries {
+			was[key] = e.batch
+		}
+		first, _ := b.oldest()
+		for _, e := range b.entries {
+			assert.LessOrEqual(t, first.stamp().compare(e.stamp()), 0)
+		}
+		filed := 0
+		for key, e := range b.entries {
+			if e.batch != was[key] {
+				filed++
+			}
+		}
+		assert.Less(t, filed, smallMap)
+		b.check(t)
 	})
 }
 

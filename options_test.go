@@ -30,6 +30,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"size", sessionmap.WithMaxSize(-7), []string{"WithMaxSize(-7)", "0 (no bound) or more"}},
 		{"interval", sessionmap.WithSweepInterval(0), []string{"WithSweepInterval(0s)", "more than 0"}},
 		{"negative interval", sessionmap.WithSweepInterval(-time.Hour), []string{"WithSweepInterval(-1h0m0s)", "more than 0"}},
+		{"coarse clock", sessionmap.WithCoarseClock(time.Microsecond), []string{"WithCoarseClock(1µs)", "1ms or more"}},
 		{"nil context", sessionmap.WithContext(noContext), []string{"WithContext(<nil>)", "a context"}},
 		{"done context", sessionmap.WithContext(done), []string{"WithContext(", "not done", "shutting down"}},
 		{"nil logger", sessionmap.WithLogger(nil), []string{"WithLogger(nil)", "*slog.Logger"}},

@@ -1,0 +1,81 @@
+package sessionmap_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionmap/sessionmap"
+)
+
+// TestCoarseClockLag: what happens to a session on a coarse clock is at most a step from the truth.
+func TestCoarseClockLag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const step = 10 * time.Millisecond
+		m := newMap[int, int](t, sessionmap.WithTTL(time.Second), sessionmap.WithCoarseClock(step))
+		m.Set(1, 1)
+		for range 50 {
+			time.Sleep(333333 * time.Microsecond) // in step with nothing
+			m.Get(1)
+			entry, ok := m.Entry(1)
+			require.True(t, ok)
+			assert.WithinRange(t, entry.LastAccess, time.Now().Add(-step), time.Now().Add(time.Microsecond))
+		}
+		time.Sleep(time.Second - step - time.Microsecond)
+		assert.True(t, m.Contains(1), "as long as it may live at the least")
+		time.Sleep(2 * step)
+		assert.False(t, m.Contains(1))
+		_, ok := m.Get(1)
+		assert.False(t, ok)
+	})
+}
+
+// TestCoarseClockCreation: what is created is stamped with the true time, so that an event before it is known
+// to be older.
+func TestCoarseClockCreation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deleted func(id int, at time.Time)
+		m := newMap[int, int](t, sessionmap.WithCoarseClock(time.Second), sessionmap.WithSessionDeleted(
+			sessionmap.SourceFunc[int](func(fn func(id int, at time.Time)) (func(), error) {
+				deleted = fn
+				return nil, nil
+			})))
+		m.Set(1, 1)
+		time.Sleep(300 * time.Millisecond)
+		event := time.Now()
+		time.Sleep(300 * time.Millisecond)
+		m.Set(2, 2)
+		deleted(2, event)
+		deleted(1, event)
+		assert.True(t, m.Contains(2), "created after the event")
+		assert.False(t, m.Contains(1))
+		entry, _ := m.Entry(2)
+		assert.WithinDuration(t, time.Now(), entry.Created, time.Microsecond)
+	})
+}
+
+// TestCoarseClockRests: the timer of a coarse clock runs while there is something in the map.
+func TestCoarseClockRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const step = 10 * time.Millisecond
+		m := newMap[int, int](t, sessionmap.WithTTL(time.Hour), sessionmap.WithCoarseClock(step))
+		ticking := func() bool {
+			time.Sleep(3 * step)
+			synctest.Wait()
+			return sessionmap.Ticking(m)
+		}
+		assert.False(t, ticking(), "empty")
+		for range 2 {
+			m.Set(1, 1)
+			assert.True(t, ticking())
+			m.Delete(1)
+			assert.False(t, ticking(), "empty again")
+		}
+		m.Set(1, 1)
+		require.NoError(t, m.Close())
+		assert.False(t, sessionmap.Ticking(m), "closed")
+	})
+}
