@@ -38,6 +38,11 @@ func DeadlineSlots[K comparable, V any](m *RobustSessionMap[K, V]) int {
 	return cap(m.policy.Load().deadlines.items)
 }
 
+// Deadlines is how many entries the deadline heap holds.
+func Deadlines[K comparable, V any](m *RobustSessionMap[K, V]) int {
+	return len(m.policy.Load().deadlines.items)
+}
+
 // Armed reports whether the sweeper's timer is set.
 func Armed[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	m.mu.Lock()

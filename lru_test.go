@@ -267,6 +267,21 @@ func TestNotebookConcurrent(t *testing.T) {
 	assert.Less(t, missing, goroutines*each/2)
 }
 
+// TestAccessSavesTheVictim: an entry chosen for eviction and accessed before it is ended lives on.
+func TestAccessSavesTheVictim(t *testing.T) {
+	m := MustNew[int, int](WithMaxSize(2), WithCoarseClock(time.Hour))
+	defer m.Close()
+	m.Set(1, 1)
+	m.Set(2, 2)
+	oldest, at := m.policy.Load().recency.oldest()
+	require.Equal(t, 1, oldest.key)
+	m.Get(1)
+	assert.Nil(t, oldest.endUntouched(at.accessed))
+	assert.True(t, m.Contains(1))
+	m.Set(3, 3)
+	assert.False(t, m.Contains(2), "the next oldest went")
+}
+
 // TestRestoreIdle: an overwrite that finds the idle timeout changed under it gives its own value its own
 // timeout, and leaves another's alone.
 func TestRestoreIdle(t *testing.T) {

@@ -77,6 +77,15 @@ func TestSweeperWakesAtTheDeadline(t *testing.T) {
 }
 
 // TestDurationsWithoutEnd: the largest durations mean never, and do not wrap around.
+// TestLifetimeByTheRealClock: outside a bubble too, where entries need no ranks, they are indexed by lifetime.
+func TestLifetimeByTheRealClock(t *testing.T) {
+	m := newMap[int, int](t, sessionmap.WithMaxLifetime(time.Hour))
+	m.Set(1, 1)
+	m.Set(2, 2)
+	m.Delete(1)
+	assert.Equal(t, 1, sessionmap.Deadlines(m))
+}
+
 func TestDurationsWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMap[int, int](t, sessionmap.WithTTL(math.MaxInt64), sessionmap.WithMaxLifetime(math.MaxInt64), sessionmap.WithSweepInterval(math.MaxInt64))
