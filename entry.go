@@ -27,8 +27,10 @@ type entry[K comparable, V any] struct {
 	extra    atomic.Pointer[extra]    // nil for an entry with the map's idle timeout and nothing else
 	noted    atomic.Uint32            // the page of the notebook on which it was noted last
 
-	hash  uint32
-	batch uint32 // where recency has filed it, 0 being nowhere; guarded by the map's lock
+	hash uint32
+
+	// Where recency has filed it, 0 being nowhere. Guarded by the map's lock.
+	batch, slot uint32
 }
 
 // extra is the part of an entry that is there where the map has a lifetime or its clock steps, and

@@ -189,10 +189,13 @@ func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 			}
 			live := 0
 			for i, e := range b.entries {
-				if e.batch != b.id {
+				if e == nil {
 					continue
 				}
 				live++
+				if e.batch != b.id || int(e.slot) != i {
+					return fmt.Errorf("key %v: at %d of batch %d, says %d of %d", e.key, i, b.id, e.slot, e.batch)
+				}
 				if filed[e] || !all[e] {
 					return fmt.Errorf("key %v: filed twice, or not present", e.key)
 				}

@@ -25,9 +25,9 @@ import (
 // one next. In a large map readers therefore note what they touch (see notebook), and file it from time to
 // time.
 //
-// The record of an entry in a batch that it has left stays there until a quarter of the batch is left, and
-// is then forgotten with the other such ones; a batch with nothing left goes at once. So records are at most
-// four an entry, and the oldest entry is found among the records of one batch.
+// What has left a batch leaves a hole there. A batch with more than three holes an entry is closed up, and
+// united with the next older one if there is room; one with no entry goes at once. So the oldest entry is
+// found in the oldest batch.
 //
 // Entries with the map's idle timeout are filed in one history: its order is also the order in which they
 // expire. Those with an idle timeout of their own are in the other.
@@ -60,9 +60,9 @@ type history[K comparable, V any] struct {
 
 // A batch holds the entries that were last accessed after the next older batch's end and until its own.
 type batch[K comparable, V any] struct {
-	id      uint32 // of its entries, those with this id are here and not merely remembered
-	live    int    // how many those are
-	entries []*entry[K, V]
+	id      uint32
+	entries []*entry[K, V] // nil for those that have left
+	live    int            // that have not
 	until   stamp
 	sorted  bool // the least recently accessed last
 	in      *history[K, V]
@@ -72,7 +72,7 @@ type batch[K comparable, V any] struct {
 const (
 	cacheLine = 64
 	batchSize = 512  // sorting one holds the lock for about 50 µs
-	sparse    = 4    // a batch is cleaned when only one in so many of its records is live
+	sparse    = 4    // a batch is closed up when only one in so many of its entries is left
 	smallMap  = 4096 // as many can be filed anew while somebody waits
 )
 
@@ -152,11 +152,17 @@ func (r *recency[K, V]) file(e *entry[K, V], at stamp) {
 		elem = older
 	}
 	b := elem.Value.(*batch[K, V])
-	if e.batch = b.id; b.sorted {
+	if !b.sorted {
+		b.put(e)
+	} else {
 		i, _ := slices.BinarySearchFunc(h.stamps, at, func(s, at stamp) int { return at.compare(s) })
 		b.entries, h.stamps = slices.Insert(b.entries, i, e), slices.Insert(h.stamps, i, at)
-	} else {
-		b.entries = append(b.entries, e)
+		e.batch = b.id
+		for ; i < len(b.entries); i++ {
+			if b.entries[i] != nil {
+				b.entries[i].slot = uint32(i)
+			}
+		}
 	}
 	b.live++
 	if len(b.entries) >= batchSize {
@@ -165,6 +171,12 @@ func (r *recency[K, V]) file(e *entry[K, V], at stamp) {
 	if e.extra.Load() != nil {
 		r.filed(e)
 	}
+}
+
+// put appends e.
+func (b *batch[K, V]) put(e *entry[K, V]) {
+	e.batch, e.slot = b.id, uint32(len(b.entries))
+	b.entries = append(b.entries, e)
 }
 
 func (r *recency[K, V]) newBatch(h *history[K, V]) *batch[K, V] {
@@ -191,18 +203,14 @@ func (r *recency[K, V]) close(b *batch[K, V]) {
 // leave takes e out of its batch.
 func (r *recency[K, V]) leave(e *entry[K, V]) {
 	b := r.batches[e.batch]
+	b.entries[e.slot] = nil
 	e.batch = 0
-	r.oneLess(b)
-}
-
-// oneLess counts down b's live entries, and tidies up.
-func (r *recency[K, V]) oneLess(b *batch[K, V]) {
 	b.live--
 	switch {
 	case b.live == 0:
 		r.drop(b)
 	case b.live <= len(b.entries)/sparse:
-		r.clean(b)
+		r.closeUp(b)
 		r.merge(b)
 		if large := b.entries; cap(large) > 2*len(large) {
 			b.entries = append(make([]*entry[K, V], 0, len(large)), large...)
@@ -226,14 +234,14 @@ func (r *recency[K, V]) reuse(space []*entry[K, V]) {
 	}
 }
 
-// clean forgets the entries that have left b.
-func (r *recency[K, V]) clean(b *batch[K, V]) {
+// closeUp closes the holes in b.
+func (r *recency[K, V]) closeUp(b *batch[K, V]) {
 	n := 0
 	for i, e := range b.entries {
-		if e.batch != b.id {
+		if e == nil {
 			continue
 		}
-		b.entries[n] = e
+		b.entries[n], e.slot = e, uint32(n)
 		if b.sorted {
 			b.in.stamps[n] = b.in.stamps[i]
 		}
@@ -261,9 +269,8 @@ func (r *recency[K, V]) merge(b *batch[K, V]) {
 		return
 	}
 	for _, e := range older.entries {
-		if e.batch == older.id {
-			e.batch = b.id
-			b.entries = append(b.entries, e)
+		if e != nil {
+			b.put(e)
 		}
 	}
 	b.live += older.live
@@ -313,15 +320,7 @@ func (r *recency[K, V]) setIdle(e *entry[K, V], idle int64) {
 	if r.historyOf(e) == from {
 		return
 	}
-	// Its record must go too: should e come back to this batch, it would be there twice.
-	b := r.batches[e.batch]
-	i := slices.Index(b.entries, e)
-	e.batch = 0
-	b.entries = slices.Delete(b.entries, i, i+1)
-	if b.sorted {
-		from.stamps = slices.Delete(from.stamps, i, i+1)
-	}
-	r.oneLess(b)
+	r.leave(e)
 	r.file(e, e.stamp())
 }
 
@@ -352,16 +351,17 @@ func (r *recency[K, V]) oldestOf(h *history[K, V]) (*entry[K, V], stamp) {
 		}
 		for n := len(b.entries) - 1; n >= 0; n = len(b.entries) - 1 {
 			e, filedAt := b.entries[n], h.stamps[n]
-			here := e.batch == b.id
+			if e == nil {
+				b.truncate(n)
+				continue
+			}
 			at := e.stamp()
-			if here && at == filedAt {
+			if at == filedAt {
 				return e, at
 			}
 			b.truncate(n)
-			if here {
-				b.live--
-				r.file(e, at)
-			}
+			b.live--
+			r.file(e, at)
 		}
 		r.drop(b)
 	}
@@ -382,7 +382,7 @@ func (h *history[K, V]) next(n int) []*entry[K, V] {
 func (r *recency[K, V]) sort(b *batch[K, V]) {
 	r.close(b)
 	for _, e := range b.entries {
-		if e.batch != b.id {
+		if e == nil {
 			continue
 		}
 		if at := e.stamp(); at.compare(b.until) <= 0 {
@@ -395,7 +395,7 @@ func (r *recency[K, V]) sort(b *batch[K, V]) {
 	clear(b.entries)
 	b.entries, b.in.stamps = b.entries[:0], b.in.stamps[:0]
 	for _, s := range r.sorting {
-		b.entries = append(b.entries, s.entry)
+		b.put(s.entry)
 		b.in.stamps = append(b.in.stamps, s.stamp)
 	}
 	b.live, b.sorted = len(b.entries), true

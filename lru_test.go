@@ -142,12 +142,12 @@ func TestRecencyOvertaken(t *testing.T) {
 	})
 }
 
-// TestRecencyForgets: records of where entries were before do not add up.
+// TestRecencyForgets: the space that entries have left does not add up.
 func TestRecencyForgets(t *testing.T) {
 	const n = 4 * batchSize
 	onBothBenches(t, n, func(t *testing.T, b *bench) {
 		rng := rand.New(rand.NewPCG(1, 1))
-		records := func() (sum int) {
+		slots := func() (sum int) {
 			for elem := b.shared.batches.Front(); elem != nil; elem = elem.Next() {
 				sum += len(elem.Value.(*batch[int, int]).entries)
 			}
@@ -159,13 +159,13 @@ func TestRecencyForgets(t *testing.T) {
 			b.settle(b.entries[key])
 		}
 		b.check(t)
-		assert.Less(t, records(), sparse*n)
+		assert.Less(t, slots(), sparse*n)
 		for key := range n - 10 {
 			b.entries[key].accessed.Store(gone)
 			b.remove(b.entries[key])
 		}
 		b.check(t)
-		assert.Less(t, records(), sparse*(10+2))
+		assert.Less(t, slots(), sparse*(10+2))
 	})
 }
 

@@ -109,7 +109,9 @@ func (p *policy[K, V]) removeExpired(now int64, out []removal[K, V]) int {
 // other: that makes the sweep of a million entries a third shorter.
 func (p *policy[K, V]) warm(n int) {
 	for _, e := range p.recency.shared.next(n) {
-		p.warmed += p.table.peek(e.hash)
+		if e != nil {
+			p.warmed += p.table.peek(e.hash)
+		}
 	}
 }
 
