@@ -54,6 +54,7 @@ type segment[K comparable, V any] struct {
 	depth   int
 	used    int
 	mask    uint32
+	warmed  uint32 // what has been read ahead, so that it is not optimised away
 	buckets []bucket[K, V]
 }
 
@@ -173,7 +174,7 @@ func (t *table[K, V]) grow(s *segment[K, V], hash uint32) {
 
 // shrink gives memory back after a removal from s, the segment of hash.
 func (t *table[K, V]) shrink(s *segment[K, V], hash uint32) {
-	const sparse = segmentBuckets * slotsPerBucket / 4
+	const sparse = segmentBuckets * slotsPerBucket / 2
 	for s.depth > 0 {
 		d := t.dir.Load()
 		buddy := d.segment(hash ^ 1<<(32-s.depth))
@@ -282,7 +283,11 @@ func (b *bucket[K, V]) countPast(n int) {
 	}
 }
 
+// copyTo reads all hashes ahead of the copying, so that the processor waits for these cache misses at once.
 func (s *segment[K, V]) copyTo(to *segment[K, V]) *segment[K, V] {
+	for e := range s.all() {
+		to.warmed += e.hash
+	}
 	for e := range s.all() {
 		to.insert(e)
 	}
