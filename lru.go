@@ -221,9 +221,15 @@ func (r *recency[K, V]) leave(e *entry[K, V]) {
 
 func (r *recency[K, V]) drop(b *batch[K, V]) {
 	b.in.batches.Remove(b.elem)
+	r.reuse(b.entries)
 	r.batches[b.id] = nil
 	r.free = append(r.free, b.id)
-	r.reuse(b.entries)
+	if n := len(r.batches); int(b.id) == n-1 && len(r.free) > n/2 {
+		for ; r.batches[n-1] == nil && n > 1; n-- {
+		}
+		r.batches = slices.Clone(r.batches[:n])
+		r.free = slices.Clone(slices.DeleteFunc(r.free, func(id uint32) bool { return int(id) >= n }))
+	}
 }
 
 // reuse keeps space for the next batch.

@@ -174,7 +174,7 @@ func (t *table[K, V]) grow(s *segment[K, V], hash uint32) {
 
 // shrink gives memory back after a removal from s, the segment of hash.
 func (t *table[K, V]) shrink(s *segment[K, V], hash uint32) {
-	const sparse = segmentBuckets * slotsPerBucket / 2
+	const sparse = segmentBuckets * slotsPerBucket * 5 / 8 // a split leaves more than that in two
 	for s.depth > 0 {
 		d := t.dir.Load()
 		buddy := d.segment(hash ^ 1<<(32-s.depth))
