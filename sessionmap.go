@@ -7,20 +7,25 @@
 //
 // # How it works
 //
-// Reading a session costs a lookup and a timestamp: no lock, no list. What changes which entries exist
-// goes through one lock, in small steps. What leaves is handed to the owner after the lock is released.
+// Reading a session costs a lookup and a stamp: no lock, no list. What changes which entries exist goes
+// through one lock, in small steps. What leaves is handed to the owner after the lock is released.
 //
-//	Get ── table ──► entry {key, value, accessed, ...}
-//	                   └─ first touch since the last drain? ─► touch queue
-//	Set (existing key) ── swap the value, stamp ──► no lock
+//	Get ── hash ──► table ──► entry {key, value, accessed, ...} ── accessed = now
+//	Set (existing key) ──────► the same, and swap the value
 //	Set (new) / Delete / event / sweep / evict ──► lock ──► policy ──► unlock ──► OnRemove
-//	                                                         │
-//	                  table.go  the lock-free hash table ◄───┤
-//	                  lru.go    the order of access      ◄───┤
-//	                  ttl.go    deadlines and sweeper    ◄───┘
+//	                                                          │
+//	   table.go  which entries there are: a hash table   ◄────┤
+//	             that is read without a lock                  │
+//	   lru.go    which was accessed least recently: a    ◄────┤
+//	             list of batches, each of a span of time;     │
+//	             who looks for the oldest entry finds by      │
+//	             its stamp whether it has to be filed anew    │
+//	   notes.go  what the readers of a large map touched ◄────┤
+//	   ttl.go    deadlines, and when to sweep            ◄────┘
 //
 // options.go has the options of New, events.go the sources of session.deleted events, the removal causes
-// and the callbacks, stats.go the counters; entry.go says how the goroutines that meet at one entry agree.
+// and the callbacks, clock.go the time, stats.go the counters; entry.go says how the goroutines that meet at
+// one entry agree, box.go how it holds its value.
 //
 // # Time
 //
