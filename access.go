@@ -84,8 +84,8 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 		return false
 	}
 	box := m.values.box(value)
-	p := m.policy.Load()
-	if e := p.table.find(hash, key); e != nil && e.idle(m.timeouts) == idle && m.touch(p, e) {
+	was := m.policy.Load()
+	if e := was.table.find(hash, key); e != nil && e.idle(m.timeouts) == idle && m.touch(was, e) {
 		if old := e.swap(box); old != nil {
 			if e.idle(m.timeouts) != idle {
 				m.restoreIdle(e, box, idle)
@@ -94,14 +94,12 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 			return true
 		}
 	}
-	m.mu.Lock()
+	p, now := m.lockToInsert()
 	if m.closed.Load() {
 		m.mu.Unlock()
 		m.reportOne(removal[K, V]{key, value, Rejected})
 		return false
 	}
-	p = m.policy.Load()
-	now := m.clock.exact()
 	e, out := p.lookup(hash, key, now)
 	if e == nil {
 		m.add(p, hash, key, box, idle, now, out)
@@ -136,13 +134,12 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 		m.reportOne(removal[K, V]{key, value, Rejected})
 		return nil, false
 	}
-	m.mu.Lock()
+	p, now := m.lockToInsert()
 	if m.closed.Load() {
 		m.mu.Unlock()
 		m.reportOne(removal[K, V]{key, value, Rejected})
 		return nil, false
 	}
-	p, now := m.policy.Load(), m.clock.exact()
 	e, out := p.lookup(hash, key, now)
 	if e == nil {
 		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, out)
@@ -152,6 +149,18 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 	present = e.value.Load()
 	m.mu.Unlock()
 	return present, false
+}
+
+// lockToInsert takes the lock once what has to give way in a full map is ready to be found.
+func (m *RobustSessionMap[K, V]) lockToInsert() (p *policy[K, V], now int64) {
+	for {
+		m.mu.Lock()
+		p, now := m.policy.Load(), m.clock.exact()
+		if !p.full() || p.ready(now) {
+			return p, now
+		}
+		m.mu.Unlock()
+	}
 }
 
 // add inserts, releases the lock, and reports what gave way: an expired entry of the same key, which the

@@ -35,12 +35,12 @@ func TableSlots[K comparable, V any](m *RobustSessionMap[K, V]) (slots int) {
 }
 
 func DeadlineSlots[K comparable, V any](m *RobustSessionMap[K, V]) int {
-	return cap(m.policy.Load().deadlines.items)
+	return len(m.policy.Load().deadlines.pieces) * deadlinePiece
 }
 
 // Deadlines is how many entries the deadline heap holds.
 func Deadlines[K comparable, V any](m *RobustSessionMap[K, V]) int {
-	return len(m.policy.Load().deadlines.items)
+	return m.policy.Load().deadlines.len
 }
 
 // Armed reports whether the sweeper's timer is set.
@@ -230,7 +230,8 @@ func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 
 func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 	d := &p.deadlines
-	for i, item := range d.items {
+	for i := range d.len {
+		item := d.item(i)
 		e := item.entry
 		if x := e.extra.Load(); x != item.extra || int(x.heapIndex) != i+1 || !all[e] {
 			return fmt.Errorf("key %v: index %d at place %d", e.key, x.heapIndex, i)
@@ -252,7 +253,7 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 		if at == never {
 			continue
 		}
-		placed := d.items[x.heapIndex-1].at
+		placed := d.item(int(x.heapIndex - 1)).at
 		if placed > at {
 			return fmt.Errorf("key %v: placed at %d, expires at %d", e.key, placed, at)
 		}

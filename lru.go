@@ -23,7 +23,7 @@ import (
 //
 // Where all is read and nothing removed, entries to be filed anew would pile up for whoever needs the oldest
 // one next. In a large map readers therefore note what they touch (see notebook), and file it from time to
-// time.
+// time. What piles up all the same, because the lock was never free, is filed in steps (see seek).
 //
 // What has left a batch leaves a hole there. A batch with more than three holes an entry is closed up, and
 // united with the next older one if there is room; one with no entry goes at once. So the oldest entry is
@@ -41,7 +41,7 @@ type recency[K comparable, V any] struct {
 	batches []*batch[K, V]     // by id
 	free    []uint32           // ids
 	space   []*entry[K, V]     // of a batch that has gone
-	sorting []stamped[K, V]    // scratch space
+	looking []stamped[K, V]    // scratch space
 	filed   func(*entry[K, V]) // hears of each entry with an extra part that has been filed anew
 
 	entries int                            // that are filed
@@ -118,26 +118,45 @@ func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
 	return notes != nil && notes.note(e)
 }
 
-// drain files anew what has been noted.
+// drain files anew some of what has been noted.
 func (r *recency[K, V]) drain() {
 	r.removed = 0
 	notes := r.notes.Load()
-	switch {
-	case notes != nil:
-		notes.drain(r.settle)
-		if r.entries <= smallMap/2 {
-			r.notes.Store(nil)
+	if notes != nil {
+		r.looking = notes.take(r.looking)
+		r.look()
+		for _, s := range r.looking {
+			r.settle(s)
 		}
-	case r.entries > smallMap:
-		r.notes.Store(newNotebook[K, V]())
+		r.looked()
+	}
+	switch {
+	case notes != nil && r.entries <= smallMap/2:
+		r.notes.Store(nil)
+	case notes == nil && r.entries > smallMap, notes != nil && !notes.fits(r.entries):
+		r.notes.Store(newNotebook[K, V](r.entries))
 	}
 }
 
-// settle files e anew if it has been accessed after the end of its batch.
-func (r *recency[K, V]) settle(e *entry[K, V]) {
-	if at := e.stamp(); e.batch != 0 && at.accessed != gone && at.compare(r.batches[e.batch].until) > 0 {
+// look reads the stamps of the entries in looking, so that the processor waits for all of these cache misses
+// at once, and not for one after the other while the entries are filed.
+func (r *recency[K, V]) look() {
+	for i := range r.looking {
+		r.looking[i].stamp = r.looking[i].entry.stamp()
+	}
+}
+
+func (r *recency[K, V]) looked() {
+	clear(r.looking)
+	r.looking = r.looking[:0]
+}
+
+// settle files an entry anew if it has been accessed after the end of its batch.
+func (r *recency[K, V]) settle(s stamped[K, V]) {
+	e := s.entry
+	if e.batch != 0 && s.accessed != gone && s.compare(r.batches[e.batch].until) > 0 {
 		r.leave(e)
-		r.file(e, at)
+		r.file(e, s.stamp)
 	}
 }
 
@@ -309,7 +328,7 @@ func (r *recency[K, V]) add(e *entry[K, V]) {
 func (r *recency[K, V]) remove(e *entry[K, V]) {
 	r.leave(e)
 	r.entries--
-	if r.removed++; r.removed == noteSlots {
+	if r.removed++; r.removed == noteBatch {
 		r.drain() // so that notes do not hold what has ended
 	}
 }
@@ -349,29 +368,40 @@ func (r *recency[K, V]) oldest() (*entry[K, V], stamp) {
 }
 
 // oldestOf is oldest for one history.
-func (r *recency[K, V]) oldestOf(h *history[K, V]) (*entry[K, V], stamp) {
-	for elem := h.batches.Back(); elem != nil; elem = h.batches.Back() {
-		b := elem.Value.(*batch[K, V])
-		if !b.sorted {
-			r.sort(b)
-		}
-		for n := len(b.entries) - 1; n >= 0; n = len(b.entries) - 1 {
-			e, filedAt := b.entries[n], h.stamps[n]
-			if e == nil {
-				b.truncate(n)
-				continue
-			}
-			at := e.stamp()
-			if at == filedAt {
-				return e, at
-			}
-			b.truncate(n)
-			b.live--
-			r.file(e, at)
-		}
-		r.drop(b)
+func (r *recency[K, V]) oldestOf(h *history[K, V]) (e *entry[K, V], at stamp) {
+	for found := false; !found; {
+		e, at, found = r.seek(h)
 	}
-	return nil, stamp{}
+	return e, at
+}
+
+// seek looks for the oldest entry of h in the oldest batch, and files anew what it meets there that has been
+// accessed since. Where that is the whole batch nothing has been found yet: seek has to be called again, and
+// whoever holds the map's lock may let others have it first.
+func (r *recency[K, V]) seek(h *history[K, V]) (e *entry[K, V], at stamp, found bool) {
+	elem := h.batches.Back()
+	if elem == nil {
+		return nil, stamp{}, true
+	}
+	b := elem.Value.(*batch[K, V])
+	if !b.sorted {
+		r.sort(b)
+	}
+	for b.live > 0 {
+		n := len(b.entries) - 1
+		e := b.entries[n]
+		if e == nil {
+			b.truncate(n)
+			continue
+		}
+		at := e.stamp()
+		if at == h.stamps[n] {
+			return e, at, true
+		}
+		r.leave(e)
+		r.file(e, at)
+	}
+	return nil, stamp{}, false
 }
 
 // next returns up to n entries that are likely to be the oldest; none before the oldest is asked for.
@@ -384,27 +414,34 @@ func (h *history[K, V]) next(n int) []*entry[K, V] {
 	return entries[max(0, len(entries)-n):]
 }
 
-// sort prepares b, which is now the oldest of its history. Entries that are to be filed anew are.
+// sort prepares b, which is now the oldest of its history. Entries that are to be filed anew are; if all are,
+// b goes.
 func (r *recency[K, V]) sort(b *batch[K, V]) {
 	r.close(b)
 	for _, e := range b.entries {
-		if e == nil {
-			continue
-		}
-		if at := e.stamp(); at.compare(b.until) <= 0 {
-			r.sorting = append(r.sorting, stamped[K, V]{at, e})
-		} else {
-			r.file(e, at)
+		if e != nil {
+			r.looking = append(r.looking, stamped[K, V]{entry: e})
 		}
 	}
-	slices.SortFunc(r.sorting, func(a, b stamped[K, V]) int { return b.compare(a.stamp) })
+	r.look()
+	stay := r.looking[:0]
+	for _, s := range r.looking {
+		if s.compare(b.until) <= 0 {
+			stay = append(stay, s)
+		} else {
+			r.file(s.entry, s.stamp)
+		}
+	}
+	slices.SortFunc(stay, func(a, b stamped[K, V]) int { return b.compare(a.stamp) })
 	clear(b.entries)
 	b.entries, b.in.stamps = b.entries[:0], b.in.stamps[:0]
-	for _, s := range r.sorting {
+	for _, s := range stay {
 		b.put(s.entry)
 		b.in.stamps = append(b.in.stamps, s.stamp)
 	}
+	r.looked()
 	b.live, b.sorted = len(b.entries), true
-	clear(r.sorting)
-	r.sorting = r.sorting[:0]
+	if b.live == 0 {
+		r.drop(b)
+	}
 }

@@ -48,6 +48,11 @@ func (b *bench) access(keys ...int) {
 	}
 }
 
+// settle files an entry anew, if it is to be, as a drain does.
+func (b *bench) settle(e *entry[int, int]) {
+	b.recency.settle(stamped[int, int]{e.stamp(), e})
+}
+
 // order takes all entries out, the oldest first.
 func (b *bench) order() (keys []int) {
 	for {
@@ -169,6 +174,24 @@ func TestRecencyForgets(t *testing.T) {
 	})
 }
 
+// TestRecencyForgetsSorted: entries of the sorted batch that have left, or have been filed anew, do not
+// leave their records behind either.
+func TestRecencyForgetsSorted(t *testing.T) {
+	onBothBenches(t, 100, func(t *testing.T, b *bench) {
+		b.oldest() // sorts
+		for key := 30; key < 100; key++ {
+			b.entries[key].accessed.Store(gone)
+			b.remove(b.entries[key])
+		}
+		for key := range 25 {
+			b.access(key)
+		}
+		oldest, _ := b.oldest()
+		assert.Equal(t, 25, oldest.key)
+		b.check(t)
+	})
+}
+
 // TestPromise10NoWholeScan: readers have touched every entry of a large map since the last removal. Who needs
 // the oldest one then does not have to file them all.
 func TestPromise10NoWholeScan(t *testing.T) {
@@ -204,23 +227,23 @@ func TestNotebook(t *testing.T) {
 	notes := b.notes.Load()
 	require.NotNil(t, notes, "a map of this size takes notes")
 	full := 0
-	for key := range 2 * noteSlots {
+	for key := range 2 * noteBatch {
 		b.entries[key].accessed.Store(b.clock.now())
 		if b.touched(b.entries[key]) {
 			full++
 		}
 		assert.False(t, b.touched(b.entries[key]), "it is noted once")
 	}
-	assert.Equal(t, 1+noteSlots, full)
+	assert.Equal(t, 1+noteBatch, full)
 	b.drain()
 	newest := b.shared.batches.Front().Value.(*batch[int, int])
 	filed := 0
-	for key := range 2 * noteSlots {
+	for key := range 2 * noteBatch {
 		if b.entries[key].batch == newest.id {
 			filed++
 		}
 	}
-	assert.Equal(t, noteSlots, filed)
+	assert.Equal(t, noteBatch, filed)
 	b.check(t)
 	for key := range n {
 		b.entries[key].accessed.Store(gone)
@@ -230,16 +253,118 @@ func TestNotebook(t *testing.T) {
 	assert.Nil(t, b.notes.Load(), "an empty map takes none")
 }
 
+// TestNotebookBounds: what has been noted while the lock was taken comes out in small parts.
+func TestNotebookBounds(t *testing.T) {
+	const n = 1 << 20
+	notes := newNotebook[int, int](n)
+	noted := 0
+	for range n / notesPer {
+		if !notes.note(&entry[int, int]{}) {
+			noted++
+		}
+	}
+	require.Greater(t, noted, 4*notesTaken, "one goroutine fills its lane")
+	taken := 0
+	for {
+		n := len(notes.take(nil))
+		if n == 0 {
+			break
+		}
+		require.LessOrEqual(t, n, notesTaken)
+		taken += n
+	}
+	assert.GreaterOrEqual(t, taken, noted)
+	assert.True(t, notes.fits(n))
+	assert.False(t, notes.fits(4*n))
+	assert.False(t, notes.fits(n/4))
+}
+
+// TestPromise10ReadyInSteps: all has been touched and nothing noted. Finding what is expired, or the oldest
+// one, is then much work, which ready does in small steps.
+func TestPromise10ReadyInSteps(t *testing.T) {
+	const n = 20 * batchSize
+	for name, opts := range map[string]struct {
+		t    timeouts
+		idle int64
+	}{
+		"the map's timeout": {timeouts{idle: 1 << 40}, 1 << 40},
+		"their own":         {timeouts{idle: 1 << 50}, 1 << 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClock(true)
+			p := newPolicy[int, int](opts.t, n, c)
+			var entries []*entry[int, int]
+			for key := range n {
+				p.insert(uint32(key)<<8, key, p.values.box(key), opts.idle, c.exact())
+				entries = append(entries, p.table.find(uint32(key)<<8, key))
+			}
+			now := c.exact() + opts.idle // later than the first deadlines, not than those after the touch
+			for i := range n {
+				entries[i*7919%n].touch(c.exact(), opts.t)
+			}
+			filed := func() (at []int) {
+				for _, e := range entries {
+					place := int(e.batch)
+					if x := e.extra.Load(); x != nil {
+						place += int(p.deadlines.item(int(x.heapIndex-1)).at) << 16
+					}
+					at = append(at, place)
+				}
+				return at
+			}
+			steps := 0
+			for was := filed(); !p.ready(now); steps++ {
+				is, changed := filed(), 0
+				for i := range is {
+					if is[i] != was[i] {
+						changed++
+					}
+				}
+				require.LessOrEqual(t, changed, 2*batchSize)
+				was = is
+			}
+			assert.Greater(t, steps, n/batchSize/2)
+			out := p.insert(1, -1, p.values.box(1), opts.idle, now)
+			assert.Equal(t, 0, out.key, "touched first")
+			assert.Equal(t, Evicted, out.cause)
+		})
+	}
+}
+
+// TestDeadlinesGrowInPieces: there is no one array that would have to be copied as a whole.
+func TestDeadlinesGrowInPieces(t *testing.T) {
+	const n = 1000 * deadlinePiece
+	var d deadlines[int, int]
+	var entries []*entry[int, int]
+	for i := range n {
+		e := newEntry[int, int](true)
+		d.place(e, e.extra.Load(), int64(i*7919%n))
+		entries = append(entries, e)
+	}
+	assert.Less(t, cap(d.pieces), 2*n/deadlinePiece)
+	for i, e := range entries {
+		at := int64(i * 7919 % n)
+		assert.Equal(t, at, d.item(int(e.extra.Load().heapIndex-1)).at)
+		_, first := d.first()
+		assert.LessOrEqual(t, first, at)
+		d.remove(e)
+	}
+	assert.Zero(t, d.len)
+	assert.LessOrEqual(t, cap(d.pieces), 8)
+}
+
 // TestNotebookConcurrent: what is noted by many at once comes out once, but for what was given up.
 func TestNotebookConcurrent(t *testing.T) {
 	const goroutines, each = 8, 20000
-	notes := newNotebook[int, int]()
+	notes := newNotebook[int, int](0)
 	var seen [goroutines * each]int
 	var mu sync.Mutex
 	drain := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		notes.drain(func(e *entry[int, int]) { seen[e.key]++ })
+		for _, s := range notes.take(nil) {
+			seen[s.entry.key]++
+		}
 	}
 	var givenUp atomic.Int64
 	var writers sync.WaitGroup
@@ -255,7 +380,7 @@ func TestNotebookConcurrent(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	for range noteSlots {
+	for range len(notes.lanes) {
 		drain()
 	}
 	missing := 0

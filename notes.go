@@ -8,24 +8,32 @@ import (
 // A notebook is where the readers of a large map note which entries they have touched, so that these are
 // filed in small parts and by many, and not all at once by whoever needs the oldest entry next. Notes are
 // hints: recency finds out by itself that an entry has been touched. So a reader may give up when there is
-// no space and the map's lock is taken, and a note may be lost or come twice.
+// no space and the map's lock is taken, and a note may be lost or come twice. There is space for what readers
+// note while the holder of the lock is off the processor for some milliseconds.
 //
 // Each lane is a bounded queue after Dmitry Vyukov ("Bounded MPMC queue", 1024cores.net), with the holder of
 // the map's lock for its one consumer. The turn of a slot says who may use it next: its writer at position p
 // when it is p, its reader when it is p+1. All atomic words are integers, for swapping pointers costs calls
 // that were half of a Get.
 type notebook[K comparable, V any] struct {
-	page  atomic.Uint32 // begun with each drain; entries remember on which they were noted last
+	page  atomic.Uint32 // begun when all lanes have been read; entries remember on which they were noted last
+	mask  uint32        // a lane's slots less one
+	next  int           // the lane to read from; guarded by the map's lock
 	lanes []noteLane[K, V]
 }
 
-const noteSlots = 256 // of a lane: so few that an entry is filed while it is still in the processor's caches
+const (
+	noteBatch   = 256           // notes after which a writer has some taken: so few that most entries are still in its caches
+	notesTaken  = 2 * noteBatch // at a time, at the most; more than come meanwhile
+	notesPer    = 16            // entries of the map, one note
+	noteSpacing = 4             // how far the space may be from that
+)
 
 type noteLane[K comparable, V any] struct {
 	writeAt atomic.Uint32
 	_       [cacheLine - unsafe.Sizeof(uint32(0))]byte
 	readAt  uint32 // guarded by the map's lock
-	slots   [noteSlots]noteSlot[K, V]
+	slots   []noteSlot[K, V]
 }
 
 type noteSlot[K comparable, V any] struct {
@@ -33,10 +41,13 @@ type noteSlot[K comparable, V any] struct {
 	entry *entry[K, V]
 }
 
-func newNotebook[K comparable, V any]() *notebook[K, V] {
+func newNotebook[K comparable, V any](entries int) *notebook[K, V] {
 	n := &notebook[K, V]{lanes: make([]noteLane[K, V], laneCount())}
+	slots := n.wanted(entries)
+	n.mask = uint32(slots - 1)
 	for i := range n.lanes {
-		for turn := range uint32(noteSlots) {
+		n.lanes[i].slots = make([]noteSlot[K, V], slots)
+		for turn := range uint32(slots) {
 			n.lanes[i].slots[turn].turn.Store(turn)
 		}
 	}
@@ -44,7 +55,22 @@ func newNotebook[K comparable, V any]() *notebook[K, V] {
 	return n
 }
 
-// note notes e, unless it stands on this page already. It reports whether its lane is full.
+// wanted is how many slots the lanes should have each for a map of so many entries.
+func (n *notebook[K, V]) wanted(entries int) int {
+	slots := noteBatch
+	for slots*len(n.lanes)*notesPer < entries {
+		slots *= 2
+	}
+	return slots
+}
+
+// fits reports whether the notebook is neither far too small nor far too large for a map of so many entries.
+func (n *notebook[K, V]) fits(entries int) bool {
+	slots, wanted := int(n.mask)+1, n.wanted(entries)
+	return slots < wanted*noteSpacing && wanted < slots*noteSpacing
+}
+
+// note notes e, unless it stands on this page already. It reports whether it is time for take.
 func (n *notebook[K, V]) note(e *entry[K, V]) (full bool) {
 	page := n.page.Load()
 	if noted := e.noted.Load(); noted == page || !e.noted.CompareAndSwap(noted, page) {
@@ -53,12 +79,12 @@ func (n *notebook[K, V]) note(e *entry[K, V]) (full bool) {
 	l := &n.lanes[ownLane()&(len(n.lanes)-1)]
 	for {
 		at := l.writeAt.Load()
-		slot := &l.slots[at%noteSlots]
+		slot := &l.slots[at&n.mask]
 		turn := slot.turn.Load()
 		if turn == at && l.writeAt.CompareAndSwap(at, at+1) {
 			slot.entry = e
 			slot.turn.Store(at + 1)
-			return at%noteSlots == noteSlots-1
+			return at%noteBatch == noteBatch-1
 		}
 		if int32(turn-at) < 0 {
 			return true
@@ -66,21 +92,27 @@ func (n *notebook[K, V]) note(e *entry[K, V]) (full bool) {
 	}
 }
 
-// drain begins a new page and calls settle for each entry on the last.
-func (n *notebook[K, V]) drain(settle func(*entry[K, V])) {
-	n.page.Add(1)
-	for i := range n.lanes {
-		l := &n.lanes[i]
-		for range noteSlots {
-			slot := &l.slots[l.readAt%noteSlots]
+// take takes notes out, the first of each lane first, and appends their entries to taken.
+func (n *notebook[K, V]) take(taken []stamped[K, V]) []stamped[K, V] {
+	for range n.lanes {
+		l := &n.lanes[n.next]
+		for {
+			slot := &l.slots[l.readAt&n.mask]
 			if slot.turn.Load() != l.readAt+1 {
 				break
 			}
-			e := slot.entry
+			if len(taken) == notesTaken {
+				return taken
+			}
+			taken = append(taken, stamped[K, V]{entry: slot.entry})
 			slot.entry = nil
-			slot.turn.Store(l.readAt + noteSlots)
+			slot.turn.Store(l.readAt + n.mask + 1)
 			l.readAt++
-			settle(e)
+		}
+		if n.next++; n.next == len(n.lanes) {
+			n.next = 0
+			n.page.Add(1)
 		}
 	}
+	return taken
 }

@@ -58,7 +58,7 @@ func (p *policy[K, V]) removal(e *entry[K, V], box *boxed[V], cause Cause) remov
 // insert adds an entry for key, which must not be there. In a full map another one gives way to it, and
 // is returned: an expired one if there is any, else the least recently accessed.
 func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64) (out removal[K, V]) {
-	if p.maxSize > 0 && p.count.Load() >= int64(p.maxSize) {
+	if p.full() {
 		e, box, cause := p.endNext(now)
 		p.unlink(e)
 		out = p.removal(e, box, cause)
@@ -90,19 +90,42 @@ func (p *policy[K, V]) unlink(e *entry[K, V]) {
 	p.deadlines.remove(e)
 }
 
-// removeExpired removes up to len(out) entries that are expired at now, and returns how many.
-func (p *policy[K, V]) removeExpired(now int64, out []removal[K, V]) int {
+// removeExpired removes up to len(out) entries that are expired at now, and returns how many. more is true
+// when there may be others.
+func (p *policy[K, V]) removeExpired(now int64, out []removal[K, V]) (n int, more bool) {
 	p.warm(len(out))
 	for n := range out {
+		if !p.ready(now) {
+			return n, true
+		}
 		e, box, cause := p.endNextExpired(now)
 		if e == nil {
-			return n
+			return n, false
 		}
 		p.remove(e)
 		out[n] = p.removal(e, box, cause)
 	}
-	return len(out)
+	return len(out), true
 }
+
+// ready prepares for finding what is expired at now, and what was accessed least recently: it looks where
+// that should be, and puts in order what has been accessed since. After a bounded number of those it reports
+// false: the holder of the lock should let others have it and ask again. When it reports true, to find them
+// takes a moment.
+func (p *policy[K, V]) ready(now int64) bool {
+	for range sweepBatch {
+		e, at := p.deadlines.first()
+		if at > now || !e.live(now, p.timeouts) {
+			_, _, shared := p.recency.seek(&p.recency.shared)
+			_, _, own := p.recency.seek(&p.recency.own)
+			return shared && own
+		}
+		p.index(e)
+	}
+	return false
+}
+
+func (p *policy[K, V]) full() bool { return p.maxSize > 0 && p.count.Load() >= int64(p.maxSize) }
 
 // warm reads the places in the table of the n entries that are likely to be removed next. The processor
 // waits for all of these cache misses at once, and in the removals that follow would for one after the
