@@ -41,9 +41,18 @@ func (m *RobustSessionMap[K, V]) touch(p *policy[K, V], e *entry[K, V]) bool {
 	if !e.touch(m.clock.now(), m.timeouts) {
 		return false
 	}
-	if p.recency.touched(e) && m.mu.TryLock() {
-		p.recency.drain()
-		m.mu.Unlock()
+	if p.recency.touched(e) {
+		// More than once, to make up for those who found the lock taken.
+		for range 3 {
+			if !m.mu.TryLock() {
+				break
+			}
+			more := p.recency.drain()
+			m.mu.Unlock()
+			if !more {
+				break
+			}
+		}
 	}
 	return true
 }

@@ -14,6 +14,7 @@ import (
 // coarse clock is instead a counter that all accesses share. Each adds one nanosecond to it, so that no two
 // readings are equal and their order is that of the accesses, and a timer sets it to the true time at every
 // step. Nothing adds a nanosecond in less than one, so the counter is behind the true time, if anything.
+// A clock that steps by itself (Windows, a bubble) is cheap to read or stands still, and is used as it is.
 type clock struct {
 	base   time.Time
 	steps  bool          // the true time: two readings in a row can be equal
@@ -26,25 +27,28 @@ const clockProbes = 64
 
 func newClock(coarse bool) clock {
 	c := clock{base: time.Now()}
-	if coarse {
-		// In a cache line of its own.
-		c.coarse = &new(struct {
-			_       [cacheLine]byte
-			counter atomic.Int64
-			_       [cacheLine]byte
-		}).counter
-		return c
-	}
 	last := c.now()
 	for range clockProbes {
 		now := c.now()
 		if now == last {
 			c.steps = true
-			break
+			return c
 		}
 		last = now
 	}
+	if coarse {
+		c.coarse = newCounter()
+	}
 	return c
+}
+
+// newCounter makes a counter in a cache line of its own.
+func newCounter() *atomic.Int64 {
+	return &new(struct {
+		_       [cacheLine]byte
+		counter atomic.Int64
+		_       [cacheLine]byte
+	}).counter
 }
 
 // now returns the time for a read or an overwrite.

@@ -16,6 +16,7 @@ func TestCoarseClockLag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const step = 10 * time.Millisecond
 		m := newMap[int, int](t, sessionmap.WithTTL(time.Second), sessionmap.WithCoarseClock(step))
+		sessionmap.MakeCoarse(m)
 		m.Set(1, 1)
 		for range 50 {
 			time.Sleep(333333 * time.Microsecond) // in step with nothing
@@ -43,6 +44,7 @@ func TestCoarseClockCreation(t *testing.T) {
 				deleted = fn
 				return nil, nil
 			})))
+		sessionmap.MakeCoarse(m)
 		m.Set(1, 1)
 		time.Sleep(300 * time.Millisecond)
 		event := time.Now()
@@ -62,6 +64,7 @@ func TestCoarseClockRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const step = 10 * time.Millisecond
 		m := newMap[int, int](t, sessionmap.WithTTL(time.Hour), sessionmap.WithCoarseClock(step))
+		sessionmap.MakeCoarse(m)
 		ticking := func() bool {
 			time.Sleep(3 * step)
 			synctest.Wait()
@@ -77,5 +80,25 @@ func TestCoarseClockRests(t *testing.T) {
 		m.Set(1, 1)
 		require.NoError(t, m.Close())
 		assert.False(t, sessionmap.Ticking(m), "closed")
+	})
+}
+
+// TestCoarseClockInABubble: fake time passes in no other way than in the bubble, however much is accessed.
+func TestCoarseClockInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := 0
+		m := newMap[int, int](t, sessionmap.WithTTL(time.Minute), sessionmap.WithCoarseClock(time.Millisecond),
+			sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { ended++ }))
+		for key := range 5 {
+			m.Set(key, key)
+		}
+		for range 1000 {
+			m.Get(1)
+		}
+		entry, _ := m.Entry(1)
+		assert.Equal(t, time.Now(), entry.LastAccess)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, 5, ended)
 	})
 }

@@ -57,6 +57,13 @@ func MonotonicBase[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	return m.clock.base != m.clock.base.Round(0)
 }
 
+// MakeCoarse gives the map the coarse clock that it asked for, also where the system's clock steps. The map
+// must be unused yet.
+func MakeCoarse[K comparable, V any](m *RobustSessionMap[K, V]) {
+	m.clock.steps, m.clock.coarse = false, newCounter()
+	m.policy.Store(m.newPolicy())
+}
+
 // MakeSteps has the map order accesses as it does on a clock that steps. The map must be unused yet.
 func MakeSteps[K comparable, V any](m *RobustSessionMap[K, V]) {
 	m.clock.steps = true

@@ -118,12 +118,13 @@ func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
 	return notes != nil && notes.note(e)
 }
 
-// drain files anew some of what has been noted.
-func (r *recency[K, V]) drain() {
+// drain files anew some of what has been noted. It reports whether there was as much as it takes at a time.
+func (r *recency[K, V]) drain() (more bool) {
 	r.removed = 0
 	notes := r.notes.Load()
 	if notes != nil {
 		r.looking = notes.take(r.looking)
+		more = len(r.looking) == notesTaken
 		r.look()
 		for _, s := range r.looking {
 			r.settle(s)
@@ -136,6 +137,7 @@ func (r *recency[K, V]) drain() {
 	case notes == nil && r.entries > smallMap, notes != nil && !notes.fits(r.entries):
 		r.notes.Store(newNotebook[K, V](r.entries))
 	}
+	return more
 }
 
 // look reads the stamps of the entries in looking, so that the processor waits for all of these cache misses

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -23,8 +24,10 @@ type bench struct {
 
 // newBench makes one with a clock that never gives the same reading twice, or with one that steps.
 func newBench(n int, steps bool) *bench {
-	c := newClock(!steps)
-	c.steps = steps
+	c := newClock(false)
+	if c.steps = steps; !steps {
+		c.coarse = newCounter() // so that no two readings are the same
+	}
 	b := &bench{}
 	b.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
 	for i := range n {
@@ -279,6 +282,29 @@ func TestNotebookBounds(t *testing.T) {
 	assert.False(t, notes.fits(n/4))
 }
 
+// TestNotebookRounds: the count of rounds may wrap around.
+func TestNotebookRounds(t *testing.T) {
+	notes := newNotebook[int, int](0)
+	start := uint64(math.MaxUint32) << notes.shift / 2
+	require.Greater(t, notes.round(start), notes.round(start+2*noteBatch))
+	for i := range notes.lanes {
+		l := &notes.lanes[i]
+		l.readAt = start
+		l.writeAt.Store(start)
+		for i := range l.slots {
+			at := start + uint64(i)
+			l.slots[at&notes.mask].turn.Store(notes.round(at))
+		}
+	}
+	for key := range 10 * noteBatch {
+		e := &entry[int, int]{key: key}
+		notes.note(e)
+		taken := notes.take(nil)
+		require.Len(t, taken, 1)
+		require.Same(t, e, taken[0].entry)
+	}
+}
+
 // TestPromise10ReadyInSteps: all has been touched and nothing noted. Finding what is expired, or the oldest
 // one, is then much work, which ready does in small steps.
 func TestPromise10ReadyInSteps(t *testing.T) {
@@ -291,7 +317,7 @@ func TestPromise10ReadyInSteps(t *testing.T) {
 		"their own":         {timeouts{idle: 1 << 50}, 1 << 40},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newClock(true)
+			c := clock{base: time.Now(), coarse: newCounter()}
 			p := newPolicy[int, int](opts.t, n, c)
 			var entries []*entry[int, int]
 			for key := range n {
@@ -396,6 +422,7 @@ func TestNotebookConcurrent(t *testing.T) {
 func TestAccessSavesTheVictim(t *testing.T) {
 	m := MustNew[int, int](WithMaxSize(2), WithCoarseClock(time.Hour))
 	defer m.Close()
+	MakeCoarse(m)
 	m.Set(1, 1)
 	m.Set(2, 2)
 	oldest, at := m.policy.Load().recency.oldest()

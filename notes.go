@@ -1,6 +1,7 @@
 package sessionmap
 
 import (
+	"math/bits"
 	"sync/atomic"
 	"unsafe"
 )
@@ -12,12 +13,13 @@ import (
 // note while the holder of the lock is off the processor for some milliseconds.
 //
 // Each lane is a bounded queue after Dmitry Vyukov ("Bounded MPMC queue", 1024cores.net), with the holder of
-// the map's lock for its one consumer. The turn of a slot says who may use it next: its writer at position p
-// when it is p, its reader when it is p+1. All atomic words are integers, for swapping pointers costs calls
+// the map's lock for its one consumer. The turn of a slot says who may use it next: in the lane's n-th round a
+// writer when it is 2n, the reader when it is 2n+1. All atomic words are integers, for swapping pointers costs calls
 // that were half of a Get.
 type notebook[K comparable, V any] struct {
 	page  atomic.Uint32 // begun when all lanes have been read; entries remember on which they were noted last
-	mask  uint32        // a lane's slots less one
+	mask  uint64        // a lane's slots less one
+	shift int           // their bits
 	next  int           // the lane to read from; guarded by the map's lock
 	lanes []noteLane[K, V]
 }
@@ -25,14 +27,14 @@ type notebook[K comparable, V any] struct {
 const (
 	noteBatch   = 256           // notes after which a writer has some taken: so few that most entries are still in its caches
 	notesTaken  = 2 * noteBatch // at a time, at the most; more than come meanwhile
-	notesPer    = 16            // entries of the map, one note
+	notesPer    = 4             // entries of the map, room for one note
 	noteSpacing = 4             // how far the space may be from that
 )
 
 type noteLane[K comparable, V any] struct {
-	writeAt atomic.Uint32
-	_       [cacheLine - unsafe.Sizeof(uint32(0))]byte
-	readAt  uint32 // guarded by the map's lock
+	writeAt atomic.Uint64
+	_       [cacheLine - unsafe.Sizeof(uint64(0))]byte
+	readAt  uint64 // guarded by the map's lock
 	slots   []noteSlot[K, V]
 }
 
@@ -44,12 +46,9 @@ type noteSlot[K comparable, V any] struct {
 func newNotebook[K comparable, V any](entries int) *notebook[K, V] {
 	n := &notebook[K, V]{lanes: make([]noteLane[K, V], laneCount())}
 	slots := n.wanted(entries)
-	n.mask = uint32(slots - 1)
+	n.mask, n.shift = uint64(slots-1), bits.TrailingZeros(uint(slots))
 	for i := range n.lanes {
 		n.lanes[i].slots = make([]noteSlot[K, V], slots)
-		for turn := range uint32(slots) {
-			n.lanes[i].slots[turn].turn.Store(turn)
-		}
 	}
 	n.page.Store(1) // new entries have been noted on none
 	return n
@@ -70,6 +69,9 @@ func (n *notebook[K, V]) fits(entries int) bool {
 	return slots < wanted*noteSpacing && wanted < slots*noteSpacing
 }
 
+// round is the turn of a writer at position at.
+func (n *notebook[K, V]) round(at uint64) uint32 { return uint32(at >> n.shift * 2) }
+
 // note notes e, unless it stands on this page already. It reports whether it is time for take.
 func (n *notebook[K, V]) note(e *entry[K, V]) (full bool) {
 	page := n.page.Load()
@@ -79,14 +81,14 @@ func (n *notebook[K, V]) note(e *entry[K, V]) (full bool) {
 	l := &n.lanes[ownLane()&(len(n.lanes)-1)]
 	for {
 		at := l.writeAt.Load()
-		slot := &l.slots[at&n.mask]
+		slot, mine := &l.slots[at&n.mask], n.round(at)
 		turn := slot.turn.Load()
-		if turn == at && l.writeAt.CompareAndSwap(at, at+1) {
+		if turn == mine && l.writeAt.CompareAndSwap(at, at+1) {
 			slot.entry = e
-			slot.turn.Store(at + 1)
+			slot.turn.Store(mine + 1)
 			return at%noteBatch == noteBatch-1
 		}
-		if int32(turn-at) < 0 {
+		if int32(turn-mine) < 0 {
 			return true
 		}
 	}
@@ -97,8 +99,8 @@ func (n *notebook[K, V]) take(taken []stamped[K, V]) []stamped[K, V] {
 	for range n.lanes {
 		l := &n.lanes[n.next]
 		for {
-			slot := &l.slots[l.readAt&n.mask]
-			if slot.turn.Load() != l.readAt+1 {
+			slot, mine := &l.slots[l.readAt&n.mask], n.round(l.readAt)+1
+			if slot.turn.Load() != mine {
 				break
 			}
 			if len(taken) == notesTaken {
@@ -106,7 +108,7 @@ func (n *notebook[K, V]) take(taken []stamped[K, V]) []stamped[K, V] {
 			}
 			taken = append(taken, stamped[K, V]{entry: slot.entry})
 			slot.entry = nil
-			slot.turn.Store(l.readAt + n.mask + 1)
+			slot.turn.Store(mine + 1)
 			l.readAt++
 		}
 		if n.next++; n.next == len(n.lanes) {

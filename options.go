@@ -140,7 +140,8 @@ func WithSweepInterval(d time.Duration) Option {
 // very many of them the exact clock, which is the default, is the faster one.
 //
 // A step should be far below the timeouts; otter and others use 10ms. Less than a millisecond is refused.
-// The timer does not run while the map is empty.
+// The timer does not run while the map is empty. Where the system's own clock is coarse (Windows) or stands
+// still (a testing/synctest bubble), it is used as it is, and this option changes nothing.
 func WithCoarseClock(step time.Duration) Option {
 	return option(func(c *config) {
 		if step < time.Millisecond {

@@ -94,8 +94,11 @@ func newMapWith[K comparable, V any](t *testing.T, clock clockKind, opts ...sess
 	}
 	m, err := sessionmap.New[K, V](opts...)
 	require.NoError(t, err)
-	if clock == steppingClock {
+	switch clock {
+	case steppingClock:
 		sessionmap.MakeSteps(m)
+	case coarseClock:
+		sessionmap.MakeCoarse(m)
 	}
 	return m
 }
