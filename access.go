@@ -103,13 +103,12 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 			return true
 		}
 	}
-	p, now := m.lockToInsert()
+	p, e, now, out := m.lockToInsert(hash, key)
 	if m.closed.Load() {
 		m.mu.Unlock()
 		m.reportOne(removal[K, V]{key, value, Rejected})
 		return false
 	}
-	e, out := p.lookup(hash, key, now)
 	if e == nil {
 		m.add(p, hash, key, box, idle, now, out)
 		return true
@@ -143,13 +142,12 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 		m.reportOne(removal[K, V]{key, value, Rejected})
 		return nil, false
 	}
-	p, now := m.lockToInsert()
+	p, e, now, out := m.lockToInsert(hash, key)
 	if m.closed.Load() {
 		m.mu.Unlock()
 		m.reportOne(removal[K, V]{key, value, Rejected})
 		return nil, false
 	}
-	e, out := p.lookup(hash, key, now)
 	if e == nil {
 		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, out)
 		return nil, true
@@ -160,24 +158,26 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 	return present, false
 }
 
-// lockToInsert takes the lock once what has to give way in a full map is ready to be found.
-func (m *RobustSessionMap[K, V]) lockToInsert() (p *policy[K, V], now int64) {
+// lockToInsert takes the lock and looks key up. If there is no live entry it makes room for one, except on a
+// closed map, and returns what left for that, if anything: an expired entry of the same key, or another one.
+func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K) (p *policy[K, V], e *entry[K, V], now int64, out removal[K, V]) {
 	for {
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
-		if !p.full() || p.ready(now) {
-			return p, now
+		e, out := p.lookup(hash, key, now)
+		if e != nil || !p.full() {
+			return p, e, now, out
+		}
+		if out, done := p.makeRoom(now); done {
+			return p, nil, now, out
 		}
 		m.mu.Unlock()
 	}
 }
 
-// add inserts, releases the lock, and reports what gave way: an expired entry of the same key, which the
-// caller has removed already, or another one.
+// add inserts, releases the lock, and reports what left to make room.
 func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, out removal[K, V]) {
-	if gaveWay := p.insert(hash, key, box, idle, now); gaveWay.cause != 0 {
-		out = gaveWay
-	}
+	p.insert(hash, key, box, idle, now)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
 	if m.clock.coarse != nil {
 		m.ticker.arm(after(now, m.ticker.interval), now)

@@ -97,7 +97,11 @@ func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
 	if err := p.checkDeadlines(all); err != nil {
 		return fmt.Errorf("deadlines: %w", err)
 	}
-	if next := p.nextDeadline(); !m.closed.Load() && next != never && m.sweeper.wakeAt > max(next, after(m.sweeper.last, m.sweeper.interval)) {
+	next := p.nextDeadline()
+	for next == 0 {
+		next = p.nextDeadline()
+	}
+	if !m.closed.Load() && next != never && m.sweeper.wakeAt > max(next, after(m.sweeper.last, m.sweeper.interval)) {
 		return fmt.Errorf("sweeper: wakes at %d, the next deadline is %d", m.sweeper.wakeAt, next)
 	}
 	return nil

@@ -359,22 +359,15 @@ func (r *recency[K, V]) historyOf(e *entry[K, V]) *history[K, V] {
 	return &r.own
 }
 
-// oldest returns the least recently accessed entry and the moment of that access; nil if there is none.
-func (r *recency[K, V]) oldest() (*entry[K, V], stamp) {
-	a, atA := r.oldestOf(&r.shared)
-	b, atB := r.oldestOf(&r.own)
+// oldest returns the least recently accessed entry and the moment of that access; nil if there is none. found
+// is false when it takes another call to tell (see seek).
+func (r *recency[K, V]) oldest() (e *entry[K, V], at stamp, found bool) {
+	a, atA, foundA := r.seek(&r.shared)
+	b, atB, foundB := r.seek(&r.own)
 	if a == nil || b != nil && atB.compare(atA) < 0 {
-		return b, atB
+		a, atA = b, atB
 	}
-	return a, atA
-}
-
-// oldestOf is oldest for one history.
-func (r *recency[K, V]) oldestOf(h *history[K, V]) (e *entry[K, V], at stamp) {
-	for found := false; !found; {
-		e, at, found = r.seek(h)
-	}
-	return e, at
+	return a, atA, foundA && foundB
 }
 
 // seek looks for the oldest entry of h in the oldest batch, and files anew what it meets there that has been

@@ -51,6 +51,15 @@ func (b *bench) access(keys ...int) {
 	}
 }
 
+// oldest returns the oldest entry, however long it takes to find it.
+func (b *bench) oldest() *entry[int, int] {
+	for {
+		if e, _, found := b.recency.oldest(); found {
+			return e
+		}
+	}
+}
+
 // settle files an entry anew, if it is to be, as a drain does.
 func (b *bench) settle(e *entry[int, int]) {
 	b.recency.settle(stamped[int, int]{e.stamp(), e})
@@ -59,7 +68,7 @@ func (b *bench) settle(e *entry[int, int]) {
 // order takes all entries out, the oldest first.
 func (b *bench) order() (keys []int) {
 	for {
-		e, _ := b.oldest()
+		e := b.oldest()
 		if e == nil {
 			return keys
 		}
@@ -107,7 +116,7 @@ func TestRecencyOfAccess(t *testing.T) {
 			case 0:
 				b.settle(b.entries[rng.IntN(n)])
 			case 1:
-				oldest, _ := b.oldest()
+				oldest := b.oldest()
 				assert.Equal(t, slices.Min(last), last[oldest.key])
 			}
 			if i%500 == 0 {
@@ -123,7 +132,7 @@ func TestRecencyOfAccess(t *testing.T) {
 // have been filed already. It comes to stand where its stamp belongs, be that among the sorted.
 func TestRecencyOvertaken(t *testing.T) {
 	onBothBenches(t, 3*batchSize, func(t *testing.T, b *bench) {
-		first, _ := b.oldest()
+		first := b.oldest()
 		require.Equal(t, 0, first.key)
 		b.access(5) // as a model for the stamp
 		at := b.entries[5].stamp()
@@ -189,7 +198,7 @@ func TestRecencyForgetsSorted(t *testing.T) {
 		for key := range 25 {
 			b.access(key)
 		}
-		oldest, _ := b.oldest()
+		oldest := b.oldest()
 		assert.Equal(t, 25, oldest.key)
 		b.check(t)
 	})
@@ -208,7 +217,7 @@ func TestPromise10NoWholeScan(t *testing.T) {
 		for key, e := range b.entries {
 			was[key] = e.batch
 		}
-		first, _ := b.oldest()
+		first := b.oldest()
 		for _, e := range b.entries {
 			assert.LessOrEqual(t, first.stamp().compare(e.stamp()), 0)
 		}
@@ -305,9 +314,9 @@ func TestNotebookRounds(t *testing.T) {
 	}
 }
 
-// TestPromise10ReadyInSteps: all has been touched and nothing noted. Finding what is expired, or the oldest
-// one, is then much work, which ready does in small steps.
-func TestPromise10ReadyInSteps(t *testing.T) {
+// TestPromise10RoomInSteps: all has been touched and nothing noted. Finding what is expired, or the oldest
+// one, is then much work, which is done in small steps.
+func TestPromise10RoomInSteps(t *testing.T) {
 	const n = 20 * batchSize
 	for name, opts := range map[string]struct {
 		t    timeouts
@@ -339,7 +348,12 @@ func TestPromise10ReadyInSteps(t *testing.T) {
 				return at
 			}
 			steps := 0
-			for was := filed(); !p.ready(now); steps++ {
+			var out removal[int, int]
+			for was := filed(); ; steps++ {
+				var done bool
+				if out, done = p.makeRoom(now); done {
+					break
+				}
 				is, changed := filed(), 0
 				for i := range is {
 					if is[i] != was[i] {
@@ -350,7 +364,6 @@ func TestPromise10ReadyInSteps(t *testing.T) {
 				was = is
 			}
 			assert.Greater(t, steps, n/batchSize/2)
-			out := p.insert(1, -1, p.values.box(1), opts.idle, now)
 			assert.Equal(t, 0, out.key, "touched first")
 			assert.Equal(t, Evicted, out.cause)
 		})
@@ -425,7 +438,7 @@ func TestAccessSavesTheVictim(t *testing.T) {
 	MakeCoarse(m)
 	m.Set(1, 1)
 	m.Set(2, 2)
-	oldest, at := m.policy.Load().recency.oldest()
+	oldest, at, _ := m.policy.Load().recency.oldest()
 	require.Equal(t, 1, oldest.key)
 	m.Get(1)
 	assert.Nil(t, oldest.endUntouched(at.accessed))

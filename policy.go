@@ -55,16 +55,26 @@ func (p *policy[K, V]) removal(e *entry[K, V], box *boxed[V], cause Cause) remov
 	return removal[K, V]{e.key, p.values.open(box), cause}
 }
 
-// insert adds an entry for key, which must not be there. In a full map another one gives way to it, and
-// is returned: an expired one if there is any, else the least recently accessed.
-func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64) (out removal[K, V]) {
-	if p.full() {
-		e, box, cause := p.endNext(now)
-		p.unlink(e)
-		out = p.removal(e, box, cause)
-	} else {
-		p.count.Add(1)
+// makeRoom removes the entry that has to give way to a new one in a full map: one that is expired at now if
+// there is any, else the least recently accessed. Where it takes too long to find it done is false, and
+// makeRoom is to be called again: the holder of the lock may let others have it first.
+func (p *policy[K, V]) makeRoom(now int64) (out removal[K, V], done bool) {
+	e, box, cause, found := p.endNextExpired(now)
+	if e == nil && found {
+		var at stamp
+		if e, at, found = p.recency.oldest(); found {
+			box, cause = e.endUntouched(at.accessed), Evicted
+		}
 	}
+	if box == nil {
+		return out, false
+	}
+	p.remove(e)
+	return p.removal(e, box, cause), true
+}
+
+// insert adds an entry for key, which must not be there, to a map that is not full.
+func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64) {
 	e := newEntry[K, V](p.extra || idle != p.timeouts.idle)
 	e.key, e.hash, e.created = key, hash, now
 	e.value.Store(box)
@@ -75,19 +85,15 @@ func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64
 	}
 	p.recency.add(e)
 	p.table.insert(e)
-	return out
+	p.count.Add(1)
 }
 
 // remove takes e, which has ended, out of the map.
 func (p *policy[K, V]) remove(e *entry[K, V]) {
-	p.unlink(e)
-	p.count.Add(-1)
-}
-
-func (p *policy[K, V]) unlink(e *entry[K, V]) {
 	p.table.remove(e)
 	p.recency.remove(e)
 	p.deadlines.remove(e)
+	p.count.Add(-1)
 }
 
 // removeExpired removes up to len(out) entries that are expired at now, and returns how many. more is true
@@ -95,34 +101,14 @@ func (p *policy[K, V]) unlink(e *entry[K, V]) {
 func (p *policy[K, V]) removeExpired(now int64, out []removal[K, V]) (n int, more bool) {
 	p.warm(len(out))
 	for n := range out {
-		if !p.ready(now) {
-			return n, true
-		}
-		e, box, cause := p.endNextExpired(now)
+		e, box, cause, found := p.endNextExpired(now)
 		if e == nil {
-			return n, false
+			return n, !found
 		}
 		p.remove(e)
 		out[n] = p.removal(e, box, cause)
 	}
 	return len(out), true
-}
-
-// ready prepares for finding what is expired at now, and what was accessed least recently: it looks where
-// that should be, and puts in order what has been accessed since. After a bounded number of those it reports
-// false: the holder of the lock should let others have it and ask again. When it reports true, to find them
-// takes a moment.
-func (p *policy[K, V]) ready(now int64) bool {
-	for range sweepBatch {
-		e, at := p.deadlines.first()
-		if at > now || !e.live(now, p.timeouts) {
-			_, _, shared := p.recency.seek(&p.recency.shared)
-			_, _, own := p.recency.seek(&p.recency.own)
-			return shared && own
-		}
-		p.index(e)
-	}
-	return false
 }
 
 func (p *policy[K, V]) full() bool { return p.maxSize > 0 && p.count.Load() >= int64(p.maxSize) }
@@ -138,49 +124,51 @@ func (p *policy[K, V]) warm(n int) {
 	}
 }
 
-// endNext ends the entry that has to give way: one that is expired at now, else the least recently accessed.
-func (p *policy[K, V]) endNext(now int64) (*entry[K, V], *boxed[V], Cause) {
-	for {
-		if e, box, cause := p.endNextExpired(now); e != nil {
-			return e, box, cause
-		}
-		e, at := p.recency.oldest()
-		if box := e.endUntouched(at.accessed); box != nil {
-			return e, box, Evicted
-		}
-	}
-}
-
-// endNextExpired ends one entry that is expired at now; nil if there is none.
-func (p *policy[K, V]) endNextExpired(now int64) (*entry[K, V], *boxed[V], Cause) {
-	for {
+// endNextExpired ends one entry that is expired at now; nil if there is none. On its way it puts in order what
+// has been accessed since it was filed. After a bounded number of those it gives up, with found false.
+func (p *policy[K, V]) endNextExpired(now int64) (e *entry[K, V], box *boxed[V], cause Cause, found bool) {
+	for range sweepBatch {
 		e, at := p.deadlines.first()
 		if at > now {
-			break
+			return p.endOldestExpired(now)
 		}
 		if box, cause := e.endExpired(now, p.timeouts); box != nil {
-			return e, box, cause
+			return e, box, cause, true
 		}
 		p.index(e) // touched since
 	}
-	if p.timeouts.idle > 0 {
-		e, at := p.recency.oldestOf(&p.recency.shared)
-		if e != nil && now-at.accessed >= p.timeouts.idle {
-			if box, cause := e.endExpired(now, p.timeouts); box != nil {
-				return e, box, cause
-			}
-		}
-	}
-	return nil, nil, 0
+	return nil, nil, 0, false
 }
 
-// nextDeadline is no later than the first moment at which an entry can expire; never if none can.
+// endOldestExpired is endNextExpired for the entries with the map's idle timeout.
+func (p *policy[K, V]) endOldestExpired(now int64) (e *entry[K, V], box *boxed[V], cause Cause, found bool) {
+	if p.timeouts.idle == 0 {
+		return nil, nil, 0, true
+	}
+	e, at, found := p.recency.seek(&p.recency.shared)
+	if e == nil || now-at.accessed < p.timeouts.idle {
+		return nil, nil, 0, found
+	}
+	if box, cause = e.endExpired(now, p.timeouts); box == nil {
+		return nil, nil, 0, false // touched just now
+	}
+	return e, box, cause, true
+}
+
+// nextDeadline is no later than the first moment at which an entry can expire; never if none can. Where it
+// takes too long to tell it is 0, so that the next sweep goes on looking.
 func (p *policy[K, V]) nextDeadline() int64 {
 	_, next := p.deadlines.first()
-	if e, at := p.recency.oldestOf(&p.recency.shared); e != nil {
-		next = min(next, after(at.accessed, p.timeouts.idle))
+	for range 4 {
+		e, at, found := p.recency.seek(&p.recency.shared)
+		if e != nil {
+			next = min(next, after(at.accessed, p.timeouts.idle))
+		}
+		if found {
+			return next
+		}
 	}
-	return next
+	return 0
 }
 
 // setIdle gives e another idle timeout.
