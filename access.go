@@ -189,9 +189,13 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 	}
 }
 
-// remove ends the live entry of key, unless it was created after a given moment.
+// remove ends the live entry of key, unless it was created after a given moment. Where there is nothing to
+// remove it takes no lock.
 func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
-	hash, _ := m.hash(key)
+	hash, ok := m.hash(key)
+	if !ok || m.policy.Load().table.find(hash, key) == nil {
+		return value, false
+	}
 	m.mu.Lock()
 	p := m.policy.Load()
 	e, out := p.lookup(hash, key, m.clock.exact())

@@ -115,9 +115,7 @@ func (m *RobustSessionMap[K, V]) subscribe(src Source[K]) error {
 
 // sessionDeleted is what a source calls.
 func (m *RobustSessionMap[K, V]) sessionDeleted(id K, at time.Time) {
-	if m.Contains(id) {
-		m.remove(id, SessionDeleted, m.clock.reading(at))
-	}
+	m.remove(id, SessionDeleted, m.clock.reading(at))
 }
 
 // A subscription is cancelled once, also if it ends before Subscribe has returned its cancel.

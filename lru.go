@@ -120,11 +120,13 @@ func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
 
 // drain files anew some of what has been noted. It reports whether there was as much as it takes at a time.
 func (r *recency[K, V]) drain() (more bool) {
+	removed := r.removed
 	r.removed = 0
 	notes := r.notes.Load()
 	if notes != nil {
 		r.looking = notes.take(r.looking)
 		more = len(r.looking) == notesTaken
+		notes.turn(len(r.looking)+removed, r.entries)
 		r.look()
 		for _, s := range r.looking {
 			r.settle(s)

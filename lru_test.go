@@ -270,7 +270,7 @@ func TestNotebookBounds(t *testing.T) {
 	const n = 1 << 20
 	notes := newNotebook[int, int](n)
 	noted := 0
-	for range n / notesPer {
+	for range n / noteEntries {
 		if !notes.note(&entry[int, int]{}) {
 			noted++
 		}

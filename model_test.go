@@ -233,6 +233,8 @@ func (p *program) step() string {
 		check(m.Take(key))
 		if e != nil {
 			p.remove(e, sessionmap.Deleted)
+		} else {
+			p.expectExpired(false) // one of that key goes on the occasion
 		}
 		return fmt.Sprintf("Take %d", key)
 	case op < 78:

@@ -17,18 +17,19 @@ import (
 // writer when it is 2n, the reader when it is 2n+1. All atomic words are integers, for swapping pointers costs calls
 // that were half of a Get.
 type notebook[K comparable, V any] struct {
-	page  atomic.Uint32 // begun when all lanes have been read; entries remember on which they were noted last
+	page  atomic.Uint32 // entries remember on which they were noted last
 	mask  uint64        // a lane's slots less one
 	shift int           // their bits
-	next  int           // the lane to read from; guarded by the map's lock
+	next  int           // the lane to read from; guarded by the map's lock, as is used
+	used  int           // how much has happened on the page (see turn)
 	lanes []noteLane[K, V]
 }
 
 const (
 	noteBatch   = 256           // notes after which a writer has some taken: so few that most entries are still in its caches
 	notesTaken  = 2 * noteBatch // at a time, at the most; more than come meanwhile
-	notesPer    = 4             // entries of the map, room for one note
-	noteSpacing = 4             // how far the space may be from that
+	noteEntries = 8             // entries of the map, there is room for one note
+	pageEntries = 4             // entries of the map, a page is as long as notes
 )
 
 type noteLane[K comparable, V any] struct {
@@ -57,7 +58,7 @@ func newNotebook[K comparable, V any](entries int) *notebook[K, V] {
 // wanted is how many slots the lanes should have each for a map of so many entries.
 func (n *notebook[K, V]) wanted(entries int) int {
 	slots := noteBatch
-	for slots*len(n.lanes)*notesPer < entries {
+	for slots*len(n.lanes)*noteEntries < entries {
 		slots *= 2
 	}
 	return slots
@@ -66,7 +67,7 @@ func (n *notebook[K, V]) wanted(entries int) int {
 // fits reports whether the notebook is neither far too small nor far too large for a map of so many entries.
 func (n *notebook[K, V]) fits(entries int) bool {
 	slots, wanted := int(n.mask)+1, n.wanted(entries)
-	return slots < wanted*noteSpacing && wanted < slots*noteSpacing
+	return slots <= 2*wanted && wanted <= 2*slots
 }
 
 // round is the turn of a writer at position at.
@@ -94,6 +95,17 @@ func (n *notebook[K, V]) note(e *entry[K, V]) (full bool) {
 	}
 }
 
+// turn begins a new page after so much has happened on the last one that much of it can be out of date. It is
+// told how many notes were taken, and entries removed, since it was called last. Pages are long, so that what is
+// read all the time is seldom noted, and no longer than a part of the map: what an entry was noted for on the
+// same page is at most so many accesses of others ago.
+func (n *notebook[K, V]) turn(happened, entries int) {
+	if n.used += happened; n.used >= entries/pageEntries {
+		n.used = 0
+		n.page.Add(1)
+	}
+}
+
 // take takes notes out, the first of each lane first, and appends their entries to taken.
 func (n *notebook[K, V]) take(taken []stamped[K, V]) []stamped[K, V] {
 	for range n.lanes {
@@ -111,10 +123,7 @@ func (n *notebook[K, V]) take(taken []stamped[K, V]) []stamped[K, V] {
 			slot.turn.Store(mine + 1)
 			l.readAt++
 		}
-		if n.next++; n.next == len(n.lanes) {
-			n.next = 0
-			n.page.Add(1)
-		}
+		n.next = (n.next + 1) % len(n.lanes)
 	}
 	return taken
 }

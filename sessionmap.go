@@ -300,10 +300,6 @@ func (m *RobustSessionMap[K, V]) Delete(key K) bool {
 // Take is like [RobustSessionMap.Delete] and returns the value. It is reported to OnRemove like any other
 // removal: where callbacks release values, Take returns a released one.
 func (m *RobustSessionMap[K, V]) Take(key K) (V, bool) {
-	if _, box := m.peek(key); box == nil {
-		var none V
-		return none, false
-	}
 	return m.remove(key, Deleted, never)
 }
 
