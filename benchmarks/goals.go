@@ -106,9 +106,11 @@ func (r results) backgroundGoals() []goal {
 		all = append(all, removing, goal{size + " sessions expire: Get and Set at most 1 ms at p99.9", waiting, max(gets, sets) <= 1})
 	}
 	if cpu, ok := r.atRest(backgroundCPU); ok {
+		// What the process itself takes, with a store that does nothing by itself, is no part of it.
+		process := r.grid.median(cell{backgroundCPU, slices.Max(r.plan.entries), atRest}, "xsync.Map")
 		const millisOfCore = 1000
-		all = append(all, goal{"Background, " + short(slices.Max(r.plan.entries)) + ": under 0.5 % of one core",
-			fmt.Sprintf("%.2f %%", 100*cpu/millisOfCore), cpu < 0.005*millisOfCore})
+		all = append(all, goal{"Background, " + short(slices.Max(r.plan.entries)) + ": under 0.5 % of one core more than with xsync.Map, which has none",
+			fmt.Sprintf("%.2f %%; %.2f %% with xsync.Map", 100*(cpu-process)/millisOfCore, 100*process/millisOfCore), cpu-process < 0.005*millisOfCore})
 	}
 	if verdicts := r.verdicts[ours]; verdicts != nil {
 		failing := func(v verdict) bool { return !v.ok }
