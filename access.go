@@ -31,6 +31,11 @@ func hashable[K comparable](key K) bool { return reflect.ValueOf(&key).Elem().Co
 func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 	p := m.policy.Load()
 	if e := p.table.find(hash, key); e != nil && m.touch(p, e) {
+		if box := e.value.Load(); box != nil {
+			return box
+		}
+	}
+	if e := m.underNewKey(key); e != nil && m.touch(p, e) {
 		return e.value.Load()
 	}
 	return nil
@@ -38,8 +43,10 @@ func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 
 // touch records an access to e now, unless it is too late for that.
 func (m *RobustSessionMap[K, V]) touch(p *policy[K, V], e *entry[K, V]) bool {
-	if !e.touch(m.clock.now(), m.timeouts) {
-		return false
+	for !e.touch(m.clock.now(), m.timeouts) {
+		if !m.liveAfterRename(e) {
+			return false
+		}
 	}
 	if p.recency.touched(e) {
 		// More than once, to make up for those who found the lock taken.
@@ -68,15 +75,39 @@ func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *boxed[V]) {
 			return e, box
 		}
 	}
+	if e := m.underNewKey(key); e != nil {
+		if box := m.valueOf(e); box != nil {
+			return e, box
+		}
+	}
 	return nil, nil
 }
 
 // valueOf returns e's value if e is live.
 func (m *RobustSessionMap[K, V]) valueOf(e *entry[K, V]) *boxed[V] {
-	if !e.live(m.clock.now(), m.timeouts) {
+	if !e.live(m.clock.now(), m.timeouts) && !m.liveAfterRename(e) {
 		return nil
 	}
 	return e.value.Load()
+}
+
+// liveAfterRename reports whether e is live, once a rename that it is part of is done.
+func (m *RobustSessionMap[K, V]) liveAfterRename(e *entry[K, V]) bool {
+	if e.accessed.Load() == moving {
+		m.mu.Lock()   // which the renaming goroutine holds
+		m.mu.Unlock() //lint:ignore SA2001 there is nothing to do but to wait
+	}
+	return e.live(m.clock.now(), m.timeouts)
+}
+
+// underNewKey returns the live entry that key was renamed to, if it still stands for that.
+func (m *RobustSessionMap[K, V]) underNewKey(key K) *entry[K, V] {
+	if !m.renames.Load() {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.renamedTo(m.policy.Load(), key, m.clock.exact())
 }
 
 func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
@@ -89,7 +120,7 @@ func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
 func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		m.reportOne(removal[K, V]{key, value, Rejected})
+		m.reject(key, value)
 		return false
 	}
 	box := m.values.box(value)
@@ -99,18 +130,19 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 			if e.idle(m.timeouts) != idle {
 				m.restoreIdle(e, box, idle)
 			}
-			m.replaced(e, old)
+			m.replaced(e.key, old, box)
 			return true
 		}
 	}
-	p, e, now, out := m.lockToInsert(hash, key)
-	if m.closed.Load() {
+	var out removal[K, V]
+	p, e, now, ok := m.lockToInsert(hash, key, &out)
+	if !ok {
 		m.mu.Unlock()
-		m.reportOne(removal[K, V]{key, value, Rejected})
+		m.reject(key, value)
 		return false
 	}
 	if e == nil {
-		m.add(p, hash, key, box, idle, now, out)
+		m.add(p, hash, key, box, idle, now, &out)
 		return true
 	}
 	// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
@@ -120,7 +152,7 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	old := e.swap(box)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 	m.mu.Unlock()
-	m.replaced(e, old)
+	m.replaced(e.key, old, box)
 	return true
 }
 
@@ -139,17 +171,18 @@ func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle
 func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stored bool) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		m.reportOne(removal[K, V]{key, value, Rejected})
+		m.reject(key, value)
 		return nil, false
 	}
-	p, e, now, out := m.lockToInsert(hash, key)
-	if m.closed.Load() {
+	var out removal[K, V]
+	p, e, now, ok := m.lockToInsert(hash, key, &out)
+	if !ok {
 		m.mu.Unlock()
-		m.reportOne(removal[K, V]{key, value, Rejected})
+		m.reject(key, value)
 		return nil, false
 	}
 	if e == nil {
-		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, out)
+		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, &out)
 		return nil, true
 	}
 	p.touch(e, now)
@@ -158,25 +191,28 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 	return present, false
 }
 
-// lockToInsert takes the lock and looks key up. If there is no live entry it makes room for one, except on a
-// closed map, and returns what left for that, if anything: an expired entry of the same key, or another one.
-func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K) (p *policy[K, V], e *entry[K, V], now int64, out removal[K, V]) {
+// lockToInsert takes the lock and looks key up. If there is no live entry it makes room for one: what has left
+// for that, if anything, is an expired entry of the same key, or another one. It is not ok where the key cannot
+// have an entry: the map is closed, or full of leased ones, or the key is to stay deleted.
+func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
 	for {
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
-		e, out := p.lookup(hash, key, now)
-		if e != nil || !p.full() {
-			return p, e, now, out
+		if e := p.lookup(hash, key, now, left); e != nil {
+			return p, e, now, true
 		}
-		if out, done := p.makeRoom(now); done {
-			return p, nil, now, out
+		if ok := !m.refuses(key, now); !ok || !p.full() {
+			return p, nil, now, ok
+		}
+		if p.makeRoom(now, left) {
+			return p, nil, now, !p.full()
 		}
 		m.mu.Unlock()
 	}
 }
 
 // add inserts, releases the lock, and reports what left to make room.
-func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, out removal[K, V]) {
+func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, left *removal[K, V]) {
 	p.insert(hash, key, box, idle, now)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
 	if m.clock.coarse != nil {
@@ -184,24 +220,32 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 	}
 	m.mu.Unlock()
 	m.counters.inserts.Add(1)
-	if out.cause != 0 {
-		m.reportOne(out)
+	if left.cause != 0 {
+		m.reportOne(*left)
 	}
 }
 
 // remove ends the live entry of key, unless it was created after a given moment. Where there is nothing to
-// remove it takes no lock.
+// remove, and no tombstone to set, it takes no lock.
 func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
 	hash, ok := m.hash(key)
-	if !ok || m.policy.Load().table.find(hash, key) == nil {
+	if !ok || m.keys.deleted.window == 0 && !m.renames.Load() && m.policy.Load().table.find(hash, key) == nil {
 		return value, false
 	}
 	m.mu.Lock()
-	p := m.policy.Load()
-	e, out := p.lookup(hash, key, m.clock.exact())
+	p, now := m.policy.Load(), m.clock.exact()
+	var out removal[K, V]
+	e := p.lookup(hash, key, now, &out)
+	if e == nil {
+		e = m.renamedTo(p, key, now)
+	}
 	if e != nil && e.created <= createdBy {
 		out = p.removal(e, e.end(), cause)
 		p.remove(e)
+		m.bury(e.key, now)
+	}
+	if e == nil || e.created <= createdBy {
+		m.bury(key, now)
 	}
 	m.mu.Unlock()
 	if out.cause != 0 {
@@ -216,11 +260,13 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 // removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box.
 func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed bool) {
 	m.mu.Lock()
-	p := m.policy.Load()
-	found, out := p.lookup(e.hash, e.key, m.clock.exact())
+	p, now := m.policy.Load(), m.clock.exact()
+	var out removal[K, V]
+	found := p.lookup(e.hash, e.key, now, &out)
 	if found == e && e.endIf(box) {
 		out = p.removal(e, box, Deleted)
 		p.remove(e)
+		m.bury(e.key, now)
 		removed = true
 	}
 	m.mu.Unlock()

@@ -34,11 +34,12 @@ type entry[K comparable, V any] struct {
 }
 
 // extra is the part of an entry that is there where the map has a lifetime or its clock steps, and
-// from when the entry is given an idle timeout of its own.
+// from when the entry is given an idle timeout of its own, or something is tied to it.
 type extra struct {
 	idle      atomic.Int64 // idle timeout in nanoseconds; 0 is none
 	rank      atomic.Int64 // orders accesses within one reading of a clock that steps
 	heapIndex int32        // place in the deadline heap plus one, 0 while not in it; guarded by the map's lock
+	ties      *ties        // nil if nothing is tied to the entry; guarded by the map's lock
 }
 
 // newEntry makes an entry, with its extra part at once where that is wanted: one allocation either way.
@@ -54,8 +55,24 @@ func newEntry[K comparable, V any](withExtra bool) *entry[K, V] {
 	return &both.entry
 }
 
-// gone stands in accessed once an entry has ended.
-const gone = math.MinInt64
+// What stands in accessed, besides clock readings. Later than any of these, held makes an entry that is leased
+// neither expired nor old in the eyes of all who compare.
+const (
+	gone   = math.MinInt64     // once an entry has ended
+	moving = math.MinInt64 + 1 // while it is renamed: whoever meets that has to wait for the map's lock and look again
+	held   = math.MaxInt64     // while it is leased
+)
+
+// withExtra returns the entry's extra part, which it makes if need be. It needs the map's lock.
+func (e *entry[K, V]) withExtra(t timeouts) *extra {
+	x := e.extra.Load()
+	if x == nil {
+		x = new(extra)
+		x.idle.Store(t.idle)
+		e.extra.Store(x)
+	}
+	return x
+}
 
 // idle returns the entry's idle timeout.
 func (e *entry[K, V]) idle(t timeouts) int64 {
@@ -65,11 +82,12 @@ func (e *entry[K, V]) idle(t timeouts) int64 {
 	return t.idle
 }
 
-// touch records an access at now. It reports false, and changes nothing, when the entry has ended or is expired.
+// touch records an access at now. It reports false, and changes nothing, when the entry has ended, is expired,
+// or is being renamed.
 func (e *entry[K, V]) touch(now int64, t timeouts) bool {
 	for {
 		accessed := e.accessed.Load()
-		if accessed == gone || t.expired(accessed, e.idle(t), e.created, now) {
+		if accessed <= moving || t.expired(accessed, e.idle(t), e.created, now) {
 			return false
 		}
 		if accessed >= now || e.accessed.CompareAndSwap(accessed, now) {
@@ -81,7 +99,7 @@ func (e *entry[K, V]) touch(now int64, t timeouts) bool {
 // live reports whether the entry is present and not expired at now.
 func (e *entry[K, V]) live(now int64, t timeouts) bool {
 	accessed := e.accessed.Load()
-	return accessed != gone && !t.expired(accessed, e.idle(t), e.created, now)
+	return accessed > moving && !t.expired(accessed, e.idle(t), e.created, now)
 }
 
 // swap puts box in place of the present one, which it returns; nil when the value has left.

@@ -3,13 +3,8 @@ package sessionmap
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
-	"runtime"
-	"runtime/debug"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 )
@@ -28,11 +23,12 @@ const (
 	Evicted                         // least recently accessed in a full map (backstop)
 	Cleared                         // by Clear
 	Closed                          // by Close, or the end of the map's context
-	Rejected                        // never stored: the map is closed, or could not take it
+	ContextDone                     // by the end of the session's context
+	Rejected                        // never stored: the map is closed, full of leased sessions, or could not take it
 	causes
 )
 
-var causeNames = [causes]string{"none", "replaced", "deleted", "session deleted", "idle", "lifetime", "evicted", "cleared", "closed", "rejected"}
+var causeNames = [causes]string{"none", "replaced", "deleted", "session deleted", "idle", "lifetime", "evicted", "cleared", "closed", "context done", "rejected"}
 
 // String returns the cause in words, as in "session deleted".
 func (c Cause) String() string {
@@ -150,129 +146,4 @@ func (s *subscription) take() (cancel func()) {
 	defer s.mu.Unlock()
 	cancel, s.cancel, s.ended = s.cancel, nil, true
 	return cancel
-}
-
-// report counts removals and tells the callbacks of them. The lock must not be held.
-func (m *RobustSessionMap[K, V]) report(removals []removal[K, V]) {
-	for _, r := range removals {
-		m.counters.removals[r.cause].Add(1)
-	}
-	m.tell(removals, m.hooks.all(), 0)
-}
-
-// reportOne is report for one. It allocates only where somebody is to be told.
-func (m *RobustSessionMap[K, V]) reportOne(r removal[K, V]) {
-	m.counters.removals[r.cause].Add(1)
-	if hooks := m.hooks.all(); len(hooks) > 0 {
-		m.tell([]removal[K, V]{r}, hooks, 0)
-	}
-}
-
-// replaced is report for a value that another has replaced.
-func (m *RobustSessionMap[K, V]) replaced(e *entry[K, V], box *boxed[V]) {
-	m.counters.lane().replaced.Add(1)
-	if hooks := m.hooks.all(); len(hooks) > 0 {
-		m.tell([]removal[K, V]{{e.key, m.values.open(box), Replaced}}, hooks, 0)
-	}
-}
-
-// tell tells each callback of each removal, in that order, the first next of these having been told.
-func (m *RobustSessionMap[K, V]) tell(removals []removal[K, V], hooks []*func(K, V, Cause), next int) {
-	total := len(removals) * len(hooks)
-	defer func() {
-		if next < total { // a callback ended its goroutine (runtime.Goexit): the others still have to hear
-			m.tell(removals, hooks, next)
-		}
-	}()
-	for next < total {
-		r, fn := removals[next/len(hooks)], hooks[next%len(hooks)]
-		next++
-		m.callbacks.run("OnRemove", func() { (*fn)(r.key, r.value, r.cause) })
-	}
-}
-
-// A roster is a list that is read without a lock: a change replaces it. The zero value is empty.
-type roster[T any] struct {
-	mu    sync.Mutex // held by changes
-	items atomic.Pointer[[]*T]
-}
-
-func (r *roster[T]) all() []*T {
-	if items := r.items.Load(); items != nil {
-		return *items
-	}
-	return nil
-}
-
-// add appends item; remove takes it off again.
-func (r *roster[T]) add(item T) (remove func()) {
-	added := &item
-	r.change(func(items []*T) []*T { return append(items, added) })
-	return func() {
-		r.change(func(items []*T) []*T {
-			return slices.DeleteFunc(items, func(other *T) bool { return other == added })
-		})
-	}
-}
-
-func (r *roster[T]) change(edit func([]*T) []*T) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	items := edit(slices.Clone(r.all()))
-	r.items.Store(&items)
-}
-
-// callbacks runs user code: with no lock held, and so that a panic in it goes no further.
-type callbacks struct {
-	logger *slog.Logger
-	mapID  slog.Attr
-	panics atomic.Uint64
-}
-
-func newCallbacks[K comparable, V any](logger *slog.Logger, name string) *callbacks {
-	return &callbacks{logger: logger, mapID: slog.Group("map",
-		"name", name, "key_type", reflect.TypeFor[K]().String(), "value_type", reflect.TypeFor[V]().String())}
-}
-
-// run calls fn. It reports whether fn returned; a panic is counted and logged.
-func (c *callbacks) run(callback string, fn func()) (returned bool) {
-	defer func() {
-		if returned {
-			return
-		}
-		if p := recover(); p != nil {
-			c.panics.Add(1)
-			c.warn("sessionmap: callback panicked", "callback", callback, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	fn()
-	return true
-}
-
-// warn logs, whatever the logger does.
-func (c *callbacks) warn(msg string, args ...any) {
-	defer func() { _ = recover() }()
-	c.logger.With(c.mapID).Warn(msg, args...)
-}
-
-var runFunction = runtime.FuncForPC(reflect.ValueOf((*callbacks).run).Pointer()).Name()
-
-// inCallback reports whether the caller was called, however deeply, by a callback of any map.
-func inCallback() bool {
-	var pcs [64]uintptr
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		if n == 0 {
-			return false
-		}
-		for frames := runtime.CallersFrames(pcs[:n]); ; {
-			frame, more := frames.Next()
-			if frame.Function == runFunction {
-				return true
-			}
-			if !more {
-				break
-			}
-		}
-	}
 }

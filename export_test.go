@@ -101,7 +101,7 @@ func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
 	for next == 0 {
 		next = p.nextDeadline()
 	}
-	if !m.closed.Load() && next != never && m.sweeper.wakeAt > max(next, after(m.sweeper.last, m.sweeper.interval)) {
+	if !m.closed.Load() && !m.sweeper.running && next != never && m.sweeper.wakeAt > max(next, after(m.sweeper.last, m.sweeper.interval)) {
 		return fmt.Errorf("sweeper: wakes at %d, the next deadline is %d", m.sweeper.wakeAt, next)
 	}
 	return nil
@@ -230,8 +230,17 @@ func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 	if known+len(r.free)+1 != len(r.batches) {
 		return fmt.Errorf("%d batches and %d free ids, want %d", known, len(r.free), len(r.batches)-1)
 	}
-	if len(filed) != len(all) || r.entries != len(all) {
-		return fmt.Errorf("%d entries filed, says %d, want %d", len(filed), r.entries, len(all))
+	leased := 0
+	for e := range all {
+		if x := e.extra.Load(); x != nil && x.ties != nil && x.ties.leases > 0 {
+			leased++
+			if e.accessed.Load() != held || e.batch != 0 {
+				return fmt.Errorf("key %v: leased, but accessed at %d, in batch %d", e.key, e.accessed.Load(), e.batch)
+			}
+		}
+	}
+	if len(filed)+leased != len(all) || r.entries != len(all) {
+		return fmt.Errorf("%d entries filed, %d leased, says %d, want %d", len(filed), leased, r.entries, len(all))
 	}
 	if large := r.notes.Load() != nil; large && len(all) == 0 || !large && len(all) > smallMap {
 		return fmt.Errorf("notes taken: %v, with %d entries", large, len(all))
@@ -253,7 +262,7 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 	}
 	for e := range all {
 		idle := e.idle(p.timeouts)
-		at := after(e.created, p.timeouts.lifetime)
+		at := p.timeouts.lifetimeEnd(e.accessed.Load(), e.created)
 		if idle != p.timeouts.idle {
 			at = min(at, after(e.accessed.Load(), idle))
 		}
@@ -292,4 +301,20 @@ func ExpireAll[K comparable, V any](m *RobustSessionMap[K, V]) {
 			}
 		}
 	})
+}
+
+// Causes ranges over all causes.
+func Causes(yield func(Cause) bool) {
+	for c := Cause(1); c < causes && yield(c); c++ {
+	}
+}
+
+// CheckGroup is CheckInvariants for a group.
+func CheckGroup[K comparable](g *Group[K]) error { return CheckInvariants(g.sessions) }
+
+// Remembered is how many keys the map remembers after their end.
+func Remembered[K comparable, V any](m *RobustSessionMap[K, V]) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.keys.deleted.len() + m.keys.renamed.len()
 }

@@ -44,7 +44,7 @@ type recency[K comparable, V any] struct {
 	looking []stamped[K, V]    // scratch space
 	filed   func(*entry[K, V]) // hears of each entry with an extra part that has been filed anew
 
-	entries int                            // that are filed
+	entries int                            // that are filed, or leased
 	removed int                            // since the last drain
 	notes   atomic.Pointer[notebook[K, V]] // nil in a small map
 
@@ -330,7 +330,7 @@ func (r *recency[K, V]) add(e *entry[K, V]) {
 
 // remove lets go of e, which has ended.
 func (r *recency[K, V]) remove(e *entry[K, V]) {
-	r.leave(e)
+	r.withdraw(e)
 	r.entries--
 	if r.removed++; r.removed == noteBatch {
 		r.drain() // so that notes do not hold what has ended
@@ -340,16 +340,25 @@ func (r *recency[K, V]) remove(e *entry[K, V]) {
 // setIdle gives e another idle timeout.
 func (r *recency[K, V]) setIdle(e *entry[K, V], idle int64) {
 	from := r.historyOf(e)
-	x := e.extra.Load()
-	if x == nil {
-		x = new(extra)
-	}
-	x.idle.Store(idle)
-	e.extra.Store(x)
-	if r.historyOf(e) == from {
+	e.withExtra(r.timeouts).idle.Store(idle)
+	if e.batch == 0 || r.historyOf(e) == from {
 		return
 	}
 	r.leave(e)
+	r.file(e, e.stamp())
+}
+
+// withdraw takes e out of the order: it is leased. restore files it again, after an access.
+func (r *recency[K, V]) withdraw(e *entry[K, V]) {
+	if e.batch != 0 {
+		r.leave(e)
+	}
+}
+
+func (r *recency[K, V]) restore(e *entry[K, V]) {
+	if r.clock.steps {
+		raise(&e.extra.Load().rank, r.ranks.Add(1))
+	}
 	r.file(e, e.stamp())
 }
 

@@ -350,8 +350,7 @@ func TestPromise10RoomInSteps(t *testing.T) {
 			steps := 0
 			var out removal[int, int]
 			for was := filed(); ; steps++ {
-				var done bool
-				if out, done = p.makeRoom(now); done {
+				if p.makeRoom(now, &out) {
 					break
 				}
 				is, changed := filed(), 0

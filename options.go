@@ -12,7 +12,7 @@ import (
 // are written once; those that carry a function or a [Source] infer its types and New checks that they
 // fit the map's. Of an option given twice the last counts, but for [WithOnRemove] and
 // [WithSessionDeleted], which add up.
-type Option interface{ apply(*config) }
+type Option interface{ sealed() }
 
 // config is what the options say. What is typed by the map's key or value is checked by New.
 type config struct {
@@ -20,6 +20,11 @@ type config struct {
 	lifetime      time.Duration
 	maxSize       int
 	sweepInterval time.Duration
+	strict        bool
+	leaseWarning  time.Duration
+	closes        bool
+	tombstones    time.Duration
+	renameGrace   time.Duration
 	coarseStep    time.Duration // 0 is the exact clock
 	ctx           context.Context
 	name          string
@@ -35,21 +40,31 @@ const (
 	DefaultTTL           = 30 * time.Minute
 	DefaultMaxSize       = 1000
 	DefaultSweepInterval = time.Minute
+	DefaultLeaseWarning  = time.Hour
 )
 
 func configure(opts []Option) config {
-	c := config{idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval}
-	for i, o := range opts {
-		if o == nil {
-			c.refuse(fmt.Sprintf("option %d", i+1), nil, "an Option")
-			continue
-		}
-		o.apply(&c)
-	}
+	c := config{idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval, leaseWarning: DefaultLeaseWarning}
+	c.apply(opts, "", func(string) bool { return true })
 	if c.idle == 0 && c.lifetime == 0 && c.maxSize == 0 {
 		c.refuse("WithTTL, WithMaxLifetime and WithMaxSize", 0, "at least one above 0, for a map without any can only grow")
 	}
 	return c
+}
+
+// apply applies opts, but for those that are not allowed.
+func (c *config) apply(opts []Option, want string, allowed func(name string) bool) {
+	for i, o := range opts {
+		o, ok := o.(option)
+		switch {
+		case !ok:
+			c.refuse(fmt.Sprintf("option %d", i+1), nil, "an Option")
+		case !allowed(o.name):
+			c.refuse(o.name, "...", want)
+		default:
+			o.set(c)
+		}
+	}
 }
 
 func (c *config) refuse(option string, value any, allowed string) {
@@ -77,59 +92,109 @@ func (e *OptionError) Error() string {
 // Unwrap returns Err.
 func (e *OptionError) Unwrap() error { return e.Err }
 
-type option func(*config)
+type option struct {
+	name string
+	set  func(*config)
+}
 
-func (o option) apply(c *config) { o(c) }
+func (option) sealed() {}
 
 // WithTTL sets the idle timeout: an entry ends when it has not been accessed for d. The default is
 // [DefaultTTL]; 0 is none, and a negative d is refused. [RobustSessionMap.SetWithTTL] gives single
 // entries another one.
 func WithTTL(d time.Duration) Option {
-	return option(func(c *config) {
+	return option{"WithTTL", func(c *config) {
 		if d < 0 {
 			c.refuse("WithTTL", d, "0 (off) or more")
 			return
 		}
 		c.idle = d
-	})
+	}}
 }
 
 // WithMaxLifetime sets the absolute lifetime: an entry ends this long after it was first set, however
 // busy it is. The default, 0, is none; a negative d is refused.
 func WithMaxLifetime(d time.Duration) Option {
-	return option(func(c *config) {
+	return option{"WithMaxLifetime", func(c *config) {
 		if d < 0 {
 			c.refuse("WithMaxLifetime", d, "0 (off) or more")
 			return
 		}
 		c.lifetime = d
-	})
+	}}
+}
+
+// WithStrictLifetime has the lifetime end leased sessions too. Without it a session that is leased at the end of
+// its lifetime ends with its last lease.
+func WithStrictLifetime() Option {
+	return option{"WithStrictLifetime", func(c *config) { c.strict = true }}
+}
+
+// WithLeaseWarning sets for how long a lease may be held before the log and [Stats] tell of it; a sweep looks.
+// The default is [DefaultLeaseWarning]; 0 is never, and a negative d is refused.
+func WithLeaseWarning(d time.Duration) Option {
+	return option{"WithLeaseWarning", func(c *config) {
+		if d < 0 {
+			c.refuse("WithLeaseWarning", d, "0 (never) or more")
+			return
+		}
+		c.leaseWarning = d
+	}}
+}
+
+// WithTombstones keeps a deleted session deleted: for the given time after a delete or an event, whether there
+// was a session or not, a new one of that key is refused, and its value reported as [Rejected]. So a straggler
+// that sets its state once more does not undo a logout. The map remembers the last 65536 keys at the least, or
+// as many as the size bound says, and takes memory for twice as many at the most. The default is 0, none; a
+// negative window is refused.
+func WithTombstones(window time.Duration) Option {
+	return option{"WithTombstones", func(c *config) {
+		if window < 0 {
+			c.refuse("WithTombstones", window, "0 (off) or more")
+			return
+		}
+		c.tombstones = window
+	}}
+}
+
+// WithRenameGrace keeps the old key of a renamed session readable for d, for requests that are under way with it
+// (the OWASP session management cheat sheet asks for such a safety interval): reading, touching, leasing and
+// deleting by it work as by the new one, and storing by it is refused. Of these keys as many are remembered as
+// [WithTombstones] says. The default is 0, none; a negative d is refused.
+func WithRenameGrace(d time.Duration) Option {
+	return option{"WithRenameGrace", func(c *config) {
+		if d < 0 {
+			c.refuse("WithRenameGrace", d, "0 (off) or more")
+			return
+		}
+		c.renameGrace = d
+	}}
 }
 
 // WithMaxSize bounds the number of entries: a new one in a full map takes the place of an expired one or,
 // if there is none, of the least recently accessed. The default is [DefaultMaxSize]; 0 is no bound, and a
 // negative n is refused.
 func WithMaxSize(n int) Option {
-	return option(func(c *config) {
+	return option{"WithMaxSize", func(c *config) {
 		if n < 0 {
 			c.refuse("WithMaxSize", n, "0 (no bound) or more")
 			return
 		}
 		c.maxSize = n
-	})
+	}}
 }
 
 // WithSweepInterval sets the least time between two background sweeps, and so how long an expired entry
 // may wait for its removal; no method hands it out meanwhile. The default is [DefaultSweepInterval]; d
 // must be above 0.
 func WithSweepInterval(d time.Duration) Option {
-	return option(func(c *config) {
+	return option{"WithSweepInterval", func(c *config) {
 		if d <= 0 {
 			c.refuse("WithSweepInterval", d, "more than 0")
 			return
 		}
 		c.sweepInterval = d
-	})
+	}}
 }
 
 // WithCoarseClock has reads and overwrites take the time from a counter that a timer sets right every step,
@@ -143,20 +208,20 @@ func WithSweepInterval(d time.Duration) Option {
 // The timer does not run while the map is empty. Where the system's own clock is coarse (Windows) or stands
 // still (a testing/synctest bubble), it is used as it is, and this option changes nothing.
 func WithCoarseClock(step time.Duration) Option {
-	return option(func(c *config) {
+	return option{"WithCoarseClock", func(c *config) {
 		if step < time.Millisecond {
 			c.refuse("WithCoarseClock", step, "1ms or more")
 			return
 		}
 		c.coarseStep = step
-	})
+	}}
 }
 
 // WithContext closes the map when ctx is done, as [RobustSessionMap.Close] does. A nil context, or one
 // that is done already, is refused. A map dropped without Close leaves a registration of some hundred
 // bytes with ctx, none of it the map's.
 func WithContext(ctx context.Context) Option {
-	return option(func(c *config) {
+	return option{"WithContext", func(c *config) {
 		if ctx == nil {
 			c.refuse("WithContext", nil, "a context")
 			return
@@ -166,36 +231,44 @@ func WithContext(ctx context.Context) Option {
 			return
 		}
 		c.ctx = ctx
-	})
+	}}
 }
 
 // WithName names the map in logs and [Stats]. The default is no name.
 func WithName(name string) Option {
-	return option(func(c *config) { c.name = name })
+	return option{"WithName", func(c *config) { c.name = name }}
 }
 
 // WithLogger sets where the map logs what goes wrong in callbacks and calls. Keys and values are not
 // logged. The default is [slog.Default] at the time of New; nil is refused.
 func WithLogger(l *slog.Logger) Option {
-	return option(func(c *config) {
+	return option{"WithLogger", func(c *config) {
 		if l == nil {
 			c.refuse("WithLogger", "nil", "a *slog.Logger")
 			return
 		}
 		c.logger = l
-	})
+	}}
 }
 
 // WithOnRemove calls fn for every value that leaves the map, as [RobustSessionMap.OnRemove] does. It may be
 // given more than once. A nil fn, or one whose types are not the map's, is refused by New.
 func WithOnRemove[K comparable, V any](fn func(key K, value V, cause Cause)) Option {
-	return option(func(c *config) {
+	return option{"WithOnRemove", func(c *config) {
 		if fn == nil {
 			c.refuse("WithOnRemove", "nil", "a function")
 			return
 		}
 		c.onRemove = append(c.onRemove, fn)
-	})
+	}}
+}
+
+// WithCloser closes every value that leaves the map, after OnRemove has heard of it: those that are an
+// io.Closer, have a Close method without a result, or are a func() or context.CancelFunc. That goes for
+// [Replaced] values too, unless the new one is the same, and for [Rejected] ones. Errors go to the log and
+// [Stats]. New refuses it where the map's values can be none of these.
+func WithCloser() Option {
+	return option{"WithCloser", func(c *config) { c.closes = true }}
 }
 
 // WithSessionDeleted subscribes the map to src: an id that src tells of is removed with the cause
@@ -208,13 +281,19 @@ func WithOnRemove[K comparable, V any](fn func(key K, value V, cause Cause)) Opt
 // on the wall clock, where an event that seems older than it is may be ignored: the idle timeout is the
 // net under it.
 func WithSessionDeleted[K comparable](src Source[K]) Option {
-	return option(func(c *config) {
+	return option{"WithSessionDeleted", func(c *config) {
 		if isNil(src) {
 			c.refuse("WithSessionDeleted", "nil", "a Source")
 			return
 		}
 		c.sources = append(c.sources, src)
-	})
+	}}
+}
+
+func (c *config) checkCloser(value reflect.Type) {
+	if c.closes && !closable(value) {
+		c.refuse("WithCloser", value, "values that can be closed")
+	}
 }
 
 func isNil(src any) bool {

@@ -9,6 +9,7 @@ type policy[K comparable, V any] struct {
 	table     table[K, V]
 	recency   recency[K, V]
 	deadlines deadlines[K, V]
+	leases    leases
 	count     atomic.Int64
 
 	timeouts timeouts
@@ -23,6 +24,7 @@ type removal[K comparable, V any] struct {
 	key   K
 	value V
 	cause Cause
+	ties  *ties // of the entry, if it has ended
 }
 
 func newPolicy[K comparable, V any](t timeouts, maxSize int, c clock) *policy[K, V] {
@@ -39,38 +41,46 @@ func (p *policy[K, V]) touch(e *entry[K, V], now int64) {
 	}
 }
 
-// lookup returns the live entry of key. One that is expired it removes, and returns as a removal.
-func (p *policy[K, V]) lookup(hash uint32, key K, now int64) (e *entry[K, V], out removal[K, V]) {
-	e = p.table.find(hash, key)
+// lookup returns the live entry of key. One that is expired it removes, which is then what has left.
+func (p *policy[K, V]) lookup(hash uint32, key K, now int64, left *removal[K, V]) *entry[K, V] {
+	e := p.table.find(hash, key)
 	for e != nil && !e.live(now, p.timeouts) {
 		if box, cause := e.endExpired(now, p.timeouts); box != nil {
 			p.remove(e)
-			return nil, p.removal(e, box, cause)
+			*left = p.removal(e, box, cause)
+			return nil
 		}
 	}
-	return e, out
+	return e
 }
 
 func (p *policy[K, V]) removal(e *entry[K, V], box *boxed[V], cause Cause) removal[K, V] {
-	return removal[K, V]{e.key, p.values.open(box), cause}
+	out := removal[K, V]{key: e.key, value: p.values.open(box), cause: cause}
+	if x := e.extra.Load(); x != nil {
+		out.ties = x.ties
+	}
+	return out
 }
 
 // makeRoom removes the entry that has to give way to a new one in a full map: one that is expired at now if
-// there is any, else the least recently accessed. Where it takes too long to find it done is false, and
-// makeRoom is to be called again: the holder of the lock may let others have it first.
-func (p *policy[K, V]) makeRoom(now int64) (out removal[K, V], done bool) {
+// there is any, else the least recently accessed; none if all are leased. Where it takes too long to find it
+// done is false, and makeRoom is to be called again: the holder of the lock may let others have it first.
+func (p *policy[K, V]) makeRoom(now int64, left *removal[K, V]) (done bool) {
 	e, box, cause, found := p.endNextExpired(now)
 	if e == nil && found {
 		var at stamp
-		if e, at, found = p.recency.oldest(); found {
-			box, cause = e.endUntouched(at.accessed), Evicted
+		e, at, found = p.recency.oldest()
+		if e == nil || !found {
+			return found
 		}
+		box, cause = e.endUntouched(at.accessed), Evicted
 	}
 	if box == nil {
-		return out, false
+		return false
 	}
 	p.remove(e)
-	return p.removal(e, box, cause), true
+	*left = p.removal(e, box, cause)
+	return true
 }
 
 // insert adds an entry for key, which must not be there, to a map that is not full.
@@ -181,14 +191,16 @@ func (p *policy[K, V]) setIdle(e *entry[K, V], idle int64) {
 	p.index(e)
 }
 
-// index places e, which has an extra part, in the deadline heap, if it belongs there.
+// index places e, which has an extra part, in the deadline heap, or takes it out if it does not belong there.
 func (p *policy[K, V]) index(e *entry[K, V]) {
-	x := e.extra.Load()
-	at := after(e.created, p.timeouts.lifetime)
+	x, accessed := e.extra.Load(), e.accessed.Load()
+	at := p.timeouts.lifetimeEnd(accessed, e.created)
 	if idle := x.idle.Load(); idle != p.timeouts.idle {
-		at = min(at, after(e.accessed.Load(), idle))
+		at = min(at, after(accessed, idle))
 	}
-	if at != never {
+	if at == never {
+		p.deadlines.remove(e)
+	} else {
 		p.deadlines.place(e, x, at)
 	}
 }

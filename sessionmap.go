@@ -65,27 +65,30 @@ import (
 // For state that can be loaded again at any time, and where it does not matter which entry is dropped
 // when, a cache is the simpler choice.
 type RobustSessionMap[K comparable, V any] struct {
+	reporter[K, V]
+
 	clock       clock
 	timeouts    timeouts
 	maxSize     int
 	name        string
 	seed        maphash.Seed
 	dynamicKeys bool // K has an interface in it, so that hashing a key can fail
-	values      boxer[V]
-	callbacks   *callbacks
-	counters    *counters
+
+	renames      atomic.Bool // keys.renamed is not empty
+	leaseWarning int64       // age of a lease that is worth a warning; 0 is never
+	lost         atomic.Pointer[lostRecord]
 
 	policy   atomic.Pointer[policy[K, V]] // replaced as a whole, with mu held, by Clear and Close
-	hooks    roster[func(K, V, Cause)]
-	reported chan struct{} // closed when Close has reported all entries
-	shut     chan struct{} // closed when it has nothing left to wait for
+	reported chan struct{}                // closed when Close has reported all entries
+	shut     chan struct{}                // closed when it has nothing left to wait for
 
 	// mu guards all that follows, and every change of which entries exist. No user code runs and nothing
 	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
 	mu      sync.Mutex
 	closed  atomic.Bool // read without mu by those to whom a moment ago will do
 	sweeper alarm
-	ticker  alarm    // of a coarse clock
+	ticker  alarm // of a coarse clock
+	keys    keyMemory[K]
 	cancels []func() // end the subscriptions and the watch on the context
 }
 
@@ -96,6 +99,7 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 	c := configure(opts)
 	hooks := typed[func(K, V, Cause)](&c, "WithOnRemove", c.onRemove)
 	sources := typed[Source[K]](&c, "WithSessionDeleted", c.sources)
+	c.checkCloser(reflect.TypeFor[V]())
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
@@ -103,18 +107,18 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 		c.logger = slog.Default()
 	}
 	m := &RobustSessionMap[K, V]{
-		clock:       newClock(c.coarseStep > 0),
-		timeouts:    timeouts{int64(c.idle), int64(c.lifetime)},
-		maxSize:     c.maxSize,
-		name:        c.name,
-		seed:        maphash.MakeSeed(),
-		dynamicKeys: hasInterface(reflect.TypeFor[K]()),
-		values:      newBoxer[V](),
-		callbacks:   newCallbacks[K, V](c.logger, c.name),
-		counters:    newCounters(),
-		shut:        make(chan struct{}),
-		reported:    make(chan struct{}),
+		clock:        newClock(c.coarseStep > 0),
+		timeouts:     timeouts{int64(c.idle), int64(c.lifetime), c.strict},
+		maxSize:      c.maxSize,
+		name:         c.name,
+		seed:         maphash.MakeSeed(),
+		dynamicKeys:  hasInterface(reflect.TypeFor[K]()),
+		leaseWarning: int64(c.leaseWarning),
+		keys:         newKeyMemory[K](int64(c.tombstones), int64(c.renameGrace), c.maxSize),
+		shut:         make(chan struct{}),
+		reported:     make(chan struct{}),
 	}
+	m.reporter.init(c)
 	m.policy.Store(m.newPolicy())
 	for _, fn := range hooks {
 		m.hooks.add(fn)
@@ -212,7 +216,7 @@ func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
 func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) (stored bool) {
 	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 {
 		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a size bound", "idle", idle)
-		m.reportOne(removal[K, V]{key, value, Rejected})
+		m.reject(key, value)
 		return false
 	}
 	return m.set(key, value, int64(idle))
@@ -282,8 +286,8 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return none, false
 			}
 		default:
-			if m.touch(p, e) && e.value.CompareAndSwap(box, m.values.box(value)) {
-				m.replaced(e, box)
+			if new := m.values.box(value); m.touch(p, e) && e.value.CompareAndSwap(box, new) {
+				m.replaced(e.key, box, new)
 				return value, true
 			}
 		}
@@ -306,9 +310,10 @@ func (m *RobustSessionMap[K, V]) Take(key K) (V, bool) {
 // An Entry tells the times of one entry.
 type Entry struct {
 	Created     time.Time     // when its key was set
-	LastAccess  time.Time     // when it was last accessed
-	Deadline    time.Time     // when it expires unless accessed before; the zero time if never
+	LastAccess  time.Time     // when it was last accessed; now if it is leased
+	Deadline    time.Time     // when it expires unless accessed before; the zero time if never, or while it is leased
 	IdleTimeout time.Duration // 0 is none
+	Leased      bool
 }
 
 // Entry returns the times of key, and whether it is there. It is no access and takes no lock.
@@ -321,7 +326,7 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 	if accessed == gone {
 		return Entry{}, false
 	}
-	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(accessed), IdleTimeout: time.Duration(idle)}
+	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(accessed, m.clock.now())), IdleTimeout: time.Duration(idle), Leased: accessed == held}
 	if at := m.timeouts.deadline(accessed, idle, e.created); at != never {
 		entry.Deadline = m.clock.time(at)
 	}
@@ -332,6 +337,8 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 func (m *RobustSessionMap[K, V]) Stats() Stats {
 	s := m.counters.stats()
 	s.Name, s.Live, s.CallbackPanics = m.name, m.Len(), m.callbacks.panics.Load()
+	leases := &m.policy.Load().leases
+	s.Leases, s.OverdueLeases = int(leases.held.Load()), int(leases.late.Load())
 	return s
 }
 

@@ -19,9 +19,14 @@ type Stats struct {
 
 	Removals map[Cause]uint64 // values that left, by cause
 
+	Leases        int    // held now
+	OverdueLeases int    // of these, held for longer than WithLeaseWarning says when a sweep last looked
+	LostLeases    uint64 // collected without Release
+
 	Sweeps         uint64        // background sweeps and calls of Sweep
 	LongestSweep   time.Duration // its callbacks included
 	CallbackPanics uint64
+	CloseErrors    uint64 // of values, on a map made WithCloser
 }
 
 // Ended returns how many sessions have ended: all removals but those that left the key in place or never
@@ -58,6 +63,8 @@ type counters struct {
 	removals     [causes]atomic.Uint64 // but for Replaced, which the lanes count
 	sweeps       atomic.Uint64
 	longestSweep atomic.Int64
+	lostLeases   atomic.Uint64
+	closeErrors  atomic.Uint64
 }
 
 type counterLane struct {
@@ -82,7 +89,7 @@ func (c *counters) swept(took time.Duration) {
 }
 
 func (c *counters) stats() Stats {
-	s := Stats{Removals: make(map[Cause]uint64), Sweeps: c.sweeps.Load(), LongestSweep: time.Duration(c.longestSweep.Load())}
+	s := Stats{Removals: make(map[Cause]uint64), Sweeps: c.sweeps.Load(), LongestSweep: time.Duration(c.longestSweep.Load()), LostLeases: c.lostLeases.Load(), CloseErrors: c.closeErrors.Load()}
 	var replaced uint64
 	for i := range c.lanes {
 		s.Hits += c.lanes[i].hits.Load()

@@ -11,16 +11,26 @@ import (
 const never = math.MaxInt64
 
 // timeouts are the map's rules on when an entry expires, in nanoseconds; 0 is off.
-type timeouts struct{ idle, lifetime int64 }
+type timeouts struct {
+	idle, lifetime int64
+	strict         bool // the lifetime ends leased entries too
+}
 
 // expired reports whether an entry with these properties has reached its deadline at now.
 func (t timeouts) expired(accessed, idle, created, now int64) bool {
-	return idle > 0 && now-accessed >= idle || t.lifetime > 0 && now-created >= t.lifetime
+	return idle > 0 && now-accessed >= idle || t.lifetime > 0 && now-created >= t.lifetime && (t.strict || accessed != held)
 }
 
 // deadline is the earlier of the last access + the idle timeout and the creation + the lifetime.
 func (t timeouts) deadline(accessed, idle, created int64) int64 {
-	return min(after(accessed, idle), after(created, t.lifetime))
+	return min(after(accessed, idle), t.lifetimeEnd(accessed, created))
+}
+
+func (t timeouts) lifetimeEnd(accessed, created int64) int64 {
+	if accessed == held && !t.strict {
+		return never
+	}
+	return after(created, t.lifetime)
 }
 
 // cause is the cause of a removal at the deadline.
@@ -197,7 +207,13 @@ func (m *RobustSessionMap[K, V]) answer(a *alarm, work func(), next func(now int
 
 // sweepInBackground is what the sweeper rings.
 func (m *RobustSessionMap[K, V]) sweepInBackground() {
-	m.answer(&m.sweeper, func() { m.sweep() }, func(int64) int64 { return m.policy.Load().nextDeadline() })
+	m.answer(&m.sweeper, func() { m.sweep() }, func(now int64) int64 {
+		p := m.policy.Load()
+		if p.leases.held.Load() > 0 {
+			return now // to check these; the interval says when that is
+		}
+		return min(p.nextDeadline(), m.keys.deadline())
+	})
 }
 
 // tick is what the ticker rings. Beginning to answer has set the clock right.
@@ -216,6 +232,10 @@ const sweepBatch = 128
 // sweep removes and reports what is expired.
 func (m *RobustSessionMap[K, V]) sweep() (removed int) {
 	start := m.clock.exact()
+	m.checkLeases()
+	m.mu.Lock()
+	m.forgetKeys(start)
+	m.mu.Unlock()
 	batch := make([]removal[K, V], sweepBatch)
 	for more := true; more; {
 		var n int

@@ -1,0 +1,233 @@
+package sessionmap
+
+import (
+	"errors"
+	"iter"
+	"reflect"
+	"sync/atomic"
+	"unsafe"
+)
+
+// An Attribute is one kind of state of the sessions of a [Group]: the agent of each, or the history of each.
+// [NewAttribute] makes one, typically for the whole program. It is safe for concurrent use.
+//
+// To read or set the attribute of a session is an access to the session. A Get takes no lock and allocates
+// nothing (but see [RobustSessionMap.Get]); nor does a Set, but for the space of the value, unless it begins the
+// session.
+type Attribute[K comparable, V any] struct {
+	reporter[K, V]
+	group *Group[K]
+	name  string
+	index int // of its slot
+	live  atomic.Int64
+}
+
+// attribute is what a group knows of its attributes.
+type attribute[K comparable] interface {
+	// ended reports the value in box, which was in the attribute's slot at the end of a session.
+	ended(id K, box *slotBox, cause Cause)
+}
+
+// NewAttribute adds an attribute to a group: NewAttribute[*Agent](g, "agent"). The name is for logs and
+// [Stats]. The options may be [WithOnRemove], with the attribute's types, and [WithCloser], and do what they do
+// on a map. Options that make no sense cause a panic, as with [MustNew].
+func NewAttribute[V any, K comparable](g *Group[K], name string, opts ...Option) *Attribute[K, V] {
+	c := config{name: name, logger: g.sessions.callbacks.logger}
+	c.apply(opts, "an option that an Attribute has: WithOnRemove or WithCloser", func(name string) bool {
+		return name == "WithOnRemove" || name == "WithCloser"
+	})
+	hooks := typed[func(K, V, Cause)](&c, "WithOnRemove", c.onRemove)
+	c.checkCloser(reflect.TypeFor[V]())
+	if err := errors.Join(c.errs...); err != nil {
+		panic(err)
+	}
+	a := &Attribute[K, V]{group: g, name: name}
+	a.reporter.init(c)
+	for _, fn := range hooks {
+		a.hooks.add(fn)
+	}
+	g.attributes.change(func(all []*attribute[K]) []*attribute[K] {
+		a.index = len(all)
+		var added attribute[K] = a
+		return append(all, &added)
+	})
+	return a
+}
+
+func (a *Attribute[K, V]) box(value V) *slotBox {
+	return (*slotBox)(unsafe.Pointer(a.values.box(value)))
+}
+func (a *Attribute[K, V]) open(box *slotBox) V {
+	return a.values.open((*boxed[V])(unsafe.Pointer(box)))
+}
+
+// present returns the slot of the session of id, after an access to it; nil if there is no session.
+func (a *Attribute[K, V]) present(id K) *slot {
+	m := a.group.sessions
+	if hash, ok := m.hash(id); ok {
+		if box := m.access(hash, id); box != nil {
+			return m.values.open(box).first.find(a.index)
+		}
+	}
+	return nil
+}
+
+// Get returns the attribute of the session of id, and whether it has one.
+func (a *Attribute[K, V]) Get(id K) (V, bool) {
+	if box := a.present(id).value(); box != nil {
+		a.counters.lane().hits.Add(1)
+		return a.open(box), true
+	}
+	a.counters.lane().misses.Add(1)
+	var none V
+	return none, false
+}
+
+// Set gives the session of id, which it begins if there is none, the attribute. What was there before is reported
+// as [Replaced]. stored is false where the session is refused (see [Group.Touch]); value is then reported as
+// [Rejected].
+func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
+	box := a.box(value)
+	for {
+		s := a.group.session(id)
+		if s == nil {
+			a.reject(id, value)
+			return false
+		}
+		if old, ok := s.first.at(a.index).swap(box); ok {
+			a.put(id, old, box)
+			return true
+		}
+	}
+}
+
+// put counts the value in box, and reports the one in old that it has replaced, if any.
+func (a *Attribute[K, V]) put(id K, old, box *slotBox) {
+	if old == nil {
+		a.live.Add(1)
+		a.counters.inserts.Add(1)
+		return
+	}
+	a.replaced(id, (*boxed[V])(unsafe.Pointer(old)), (*boxed[V])(unsafe.Pointer(box)))
+}
+
+// GetOrSet returns the attribute of the session of id if it has one, and else sets value. The loaded result
+// reports whether it had one. Where the session is refused it returns value with loaded false, after reporting
+// it as [Rejected].
+func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
+	box := a.box(value)
+	for {
+		s := a.group.session(id)
+		if s == nil {
+			a.counters.lane().misses.Add(1)
+			a.reject(id, value)
+			return value, false
+		}
+		slot := s.first.at(a.index)
+		switch old := slot.Load(); {
+		case old == endOfAll:
+		case old != nil:
+			a.counters.lane().hits.Add(1)
+			return a.open(old), true
+		case slot.CompareAndSwap(nil, box):
+			a.counters.lane().misses.Add(1)
+			a.put(id, nil, box)
+			return value, false
+		}
+	}
+}
+
+// Update replaces the attribute of the session of id by what fn makes of it, atomically, as
+// [RobustSessionMap.Update] does: keep false removes the attribute, and the session stays.
+func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
+	var none V
+	for !a.group.sessions.closed.Load() {
+		slot := a.present(id)
+		box := slot.value()
+		var old, value V
+		var keep bool
+		if box != nil {
+			old = a.open(box)
+		}
+		if !a.callbacks.run("Update", func() { value, keep = fn(old, box != nil) }) {
+			return old, box != nil
+		}
+		switch {
+		case !keep && box == nil:
+			return none, false
+		case !keep:
+			if slot.CompareAndSwap(box, nil) {
+				a.ended(id, box, Deleted)
+				return none, false
+			}
+			continue
+		case box == nil:
+			s := a.group.session(id)
+			if s == nil {
+				a.reject(id, value)
+				return none, false
+			}
+			slot = s.first.at(a.index)
+		}
+		if new := a.box(value); slot.CompareAndSwap(box, new) {
+			a.put(id, box, new)
+			return value, true
+		}
+	}
+	return none, false
+}
+
+// Take removes the attribute of the session of id, with the cause [Deleted], and returns it. The session stays;
+// it is no access to it.
+func (a *Attribute[K, V]) Take(id K) (V, bool) {
+	m := a.group.sessions
+	if _, box := m.peek(id); box != nil {
+		if slot := m.values.open(box).first.find(a.index); slot.value() != nil {
+			if old, _ := slot.swap(nil); old != nil {
+				a.ended(id, old, Deleted)
+				return a.open(old), true
+			}
+		}
+	}
+	var none V
+	return none, false
+}
+
+// Delete is Take for those who do not want the value.
+func (a *Attribute[K, V]) Delete(id K) bool {
+	_, ok := a.Take(id)
+	return ok
+}
+
+// ended reports the value in box, which is no longer in its slot.
+func (a *Attribute[K, V]) ended(id K, box *slotBox, cause Cause) {
+	a.live.Add(-1)
+	a.reportOne(removal[K, V]{key: id, value: a.open(box), cause: cause})
+}
+
+// OnRemove calls fn for every value of the attribute that leaves from now on, until cancel is called: with the
+// cause of its session's end, or its own. See [RobustSessionMap.OnRemove].
+func (a *Attribute[K, V]) OnRemove(fn func(id K, value V, cause Cause)) (cancel func()) {
+	if fn == nil {
+		return func() {}
+	}
+	return a.hooks.add(fn)
+}
+
+// All returns an iterator over the attributes of all sessions that have one; see [RobustSessionMap.All].
+func (a *Attribute[K, V]) All() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for id, s := range a.group.sessions.All() {
+			if box := s.first.find(a.index).value(); box != nil && !yield(id, a.open(box)) {
+				return
+			}
+		}
+	}
+}
+
+// Stats returns the figures of the attribute's values. Its Live, Sets and Removals fit each other as a map's do.
+func (a *Attribute[K, V]) Stats() Stats {
+	s := a.counters.stats()
+	s.Name, s.Live, s.CallbackPanics = a.name, int(a.live.Load()), a.callbacks.panics.Load()
+	return s
+}

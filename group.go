@@ -1,0 +1,209 @@
+package sessionmap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// A Group gives all that belongs to a session one life: any number of differently typed attributes (see
+// [NewAttribute]), maps that exist already (see [NewGuard]), and whatever else a function can release (see
+// [Group.OnEnd]). An access to any attribute keeps the whole session; one delete, one event, one timeout, one
+// eviction, one Close ends all of it, and no attribute can be forgotten.
+//
+// A Group has the options of a map, but for those that are about values: those belong to the attributes. It
+// has one clock, one sweeper and one bound for all of them. It is safe for concurrent use and must not be
+// copied; NewGroup makes one. For state of one type, a [RobustSessionMap] is the simpler choice.
+type Group[K comparable] struct {
+	sessions   *RobustSessionMap[K, *Session[K]]
+	attributes roster[attribute[K]]
+	ends       roster[func(K, Cause)]
+}
+
+// NewGroup makes a group. The options are those of [New], as are the defaults; one that carries a function of
+// values is refused.
+func NewGroup[K comparable](opts ...Option) (*Group[K], error) {
+	var c config
+	c.apply(opts, "an option about sessions: an Attribute takes this one", func(name string) bool {
+		return name != "WithOnRemove" && name != "WithCloser"
+	})
+	if err := errors.Join(c.errs...); err != nil {
+		return nil, err
+	}
+	g := &Group[K]{}
+	sessions, err := New[K, *Session[K]](append(opts[:len(opts):len(opts)], WithOnRemove(g.ended))...)
+	if err != nil {
+		return nil, err
+	}
+	g.sessions = sessions
+	return g, nil
+}
+
+// MustNewGroup is like [NewGroup] but panics on an error. It is for options that are constants of the program.
+func MustNewGroup[K comparable](opts ...Option) *Group[K] {
+	g, err := NewGroup[K](opts...)
+	if err != nil {
+		panic(err)
+	}
+	return g
+}
+
+// ended hears of each session that has ended, and of those that were refused.
+func (g *Group[K]) ended(id K, s *Session[K], cause Cause) {
+	var tell []func()
+	attributes := g.attributes.all()
+	for i, box := range s.first.end() {
+		tell = append(tell, func() { (*attributes[i]).ended(id, box, cause) })
+	}
+	if cause != Rejected {
+		for _, fn := range g.ends.all() {
+			tell = append(tell, func() { g.sessions.callbacks.run("OnEnd", func() { (*fn)(id, cause) }) })
+		}
+	}
+	runAll(tell)
+}
+
+// runAll runs all functions, one after the other, though one may end its goroutine (runtime.Goexit).
+func runAll(fns []func()) {
+	next := 0
+	defer func() {
+		if next < len(fns) {
+			runAll(fns[next:])
+		}
+	}()
+	for next < len(fns) {
+		next++
+		fns[next-1]()
+	}
+}
+
+// OnEnd calls fn for every session that ends from now on, after the callbacks of its attributes, until cancel is
+// called. It is for what is no attribute: files, timers, processes, other caches. What is said of callbacks at
+// [RobustSessionMap.OnRemove] goes for fn.
+func (g *Group[K]) OnEnd(fn func(id K, cause Cause)) (cancel func()) {
+	if fn == nil {
+		return func() {}
+	}
+	return g.ends.add(fn)
+}
+
+// session returns the session of id, which it begins if there is none, after an access to it; nil if it is refused.
+func (g *Group[K]) session(id K) *Session[K] {
+	m := g.sessions
+	hash, ok := m.hash(id)
+	var box *boxed[*Session[K]]
+	if ok {
+		box = m.access(hash, id)
+	}
+	if box == nil {
+		begun := newSession(id)
+		present, stored := m.insert(id, begun)
+		if stored {
+			return begun
+		}
+		box = present
+	}
+	if box == nil {
+		return nil
+	}
+	return m.values.open(box)
+}
+
+// Touch is an access to the session of id, which it begins if there is none. It is false where that is refused:
+// the group is closed, full of leased sessions, or cannot take the id.
+func (g *Group[K]) Touch(id K) (stored bool) { return g.session(id) != nil }
+
+// Contains reports whether there is a session of id. It is no access and takes no lock.
+func (g *Group[K]) Contains(id K) bool { return g.sessions.Contains(id) }
+
+// Delete ends the session of id with all its attributes, with the cause [Deleted], and reports whether there was one.
+func (g *Group[K]) Delete(id K) bool { return g.sessions.Delete(id) }
+
+// Clear ends all sessions at one moment, with the cause [Cleared], and returns how many.
+func (g *Group[K]) Clear() int { return g.sessions.Clear() }
+
+// Close ends the group and all sessions, with the cause [Closed], as [RobustSessionMap.Close] does.
+func (g *Group[K]) Close() error { return g.sessions.Close() }
+
+// Sweep ends what is expired now, as [RobustSessionMap.Sweep] does.
+func (g *Group[K]) Sweep() int { return g.sessions.Sweep() }
+
+// Len returns the number of sessions, expired ones that no sweep has met included. It takes no lock.
+func (g *Group[K]) Len() int { return g.sessions.Len() }
+
+// Stats returns the group's figures: its values are the sessions. Those of an attribute's values are
+// [Attribute.Stats].
+func (g *Group[K]) Stats() Stats { return g.sessions.Stats() }
+
+// Rename gives the session of old another id, with all its attributes, as [RobustSessionMap.Rename] does.
+func (g *Group[K]) Rename(old, new K) error {
+	if err := g.sessions.Rename(old, new); err != nil {
+		return err
+	}
+	if s, ok := g.sessions.Peek(new); ok {
+		s.id.Store(&new)
+	}
+	return nil
+}
+
+// Acquire leases the session of id with all its attributes, as [RobustSessionMap.Acquire] does.
+func (g *Group[K]) Acquire(id K) (lease *Lease[K, *Session[K]], ok bool) {
+	return g.sessions.Acquire(id)
+}
+
+// Context returns a context that is cancelled when the session of id ends, as [RobustSessionMap.SessionContext] does.
+func (g *Group[K]) Context(id K) (ctx context.Context, ok bool) { return g.sessions.SessionContext(id) }
+
+// BindContext ends the session of id when ctx is done, as [RobustSessionMap.BindContext] does.
+func (g *Group[K]) BindContext(ctx context.Context, id K) (ok bool) {
+	return g.sessions.BindContext(ctx, id)
+}
+
+// Scope returns a function that deletes the session of id, for defer: see [RobustSessionMap.Scope].
+func (g *Group[K]) Scope(id K) (end func()) { return g.sessions.Scope(id) }
+
+// Run runs fn within the session of id, which it begins if there is none. The session is leased until fn ends;
+// then it is deleted, be it by a return, a panic, which goes on, or runtime.Goexit. The context that fn gets is
+// done when ctx is, or when the session is ended under it. Run returns what fn returned.
+func (g *Group[K]) Run(ctx context.Context, id K, fn func(ctx context.Context, s *Session[K]) error) error {
+	lease, ok := g.Acquire(id)
+	for !ok {
+		if g.session(id) == nil {
+			return fmt.Errorf("%w: %v", ErrRefused, id)
+		}
+		lease, ok = g.Acquire(id)
+	}
+	t := lease.record.ties
+	defer func() {
+		g.sessions.endTied(t, Deleted)
+		lease.Release()
+	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	session := t.context()
+	stop := context.AfterFunc(session, func() { cancel(context.Cause(session)) })
+	defer stop()
+	return fn(ctx, lease.Value())
+}
+
+// A SessionInfo tells of one session.
+type SessionInfo[K comparable] struct {
+	ID         K
+	Age        time.Duration // since it began
+	Attributes int           // that have a value
+	Entry                    // its times
+}
+
+// Sessions returns an iterator over the sessions, in no order. It is no access; see [RobustSessionMap.All].
+func (g *Group[K]) Sessions() iter.Seq[SessionInfo[K]] {
+	return func(yield func(SessionInfo[K]) bool) {
+		for id, s := range g.sessions.All() {
+			entry, ok := g.sessions.Entry(id)
+			if ok && !yield(SessionInfo[K]{id, time.Since(entry.Created), s.first.used(), entry}) {
+				return
+			}
+		}
+	}
+}

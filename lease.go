@@ -1,0 +1,242 @@
+package sessionmap
+
+import (
+	"container/list"
+	"iter"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"weak"
+)
+
+// A Lease keeps a session from ending while somebody works with it: the entry neither idles out nor reaches
+// the end of its lifetime (but see [WithStrictLifetime]) nor gives way to another. An explicit act still ends
+// it: a delete, an event, the end of its context, Clear, Close; then Done is closed. [RobustSessionMap.Acquire]
+// makes one, and its holder has to Release it. A Lease is safe for concurrent use.
+//
+// A lease that is dropped without Release is released once it is collected, counted in [Stats] and logged.
+// Those held for longer than [WithLeaseWarning] says are logged and counted too.
+type Lease[K comparable, V any] struct {
+	m       *RobustSessionMap[K, V]
+	record  *leaseRecord
+	value   *boxed[V] // at Acquire
+	cleanup runtime.Cleanup
+}
+
+// A leaseRecord is what the map knows of a lease. It does not hold the Lease.
+type leaseRecord struct {
+	ties     *ties
+	since    int64
+	in       *leases
+	elem     *list.Element
+	late     bool
+	released bool // guarded by the map's lock
+}
+
+// leases are the leases of a policy. Guarded by the map's lock, but for the counts.
+type leases struct {
+	young   list.List // of *leaseRecord, the oldest in front
+	overdue list.List // those that have been held for longer than they should; the log has been told
+
+	held, late atomic.Int64 // how many there are, and how many of these are overdue
+}
+
+func (l *leases) add(r *leaseRecord) {
+	r.in, r.elem = l, l.young.PushBack(r)
+	l.held.Add(1)
+}
+
+func (r *leaseRecord) remove() {
+	r.in.held.Add(-1)
+	if r.late {
+		r.in.late.Add(-1)
+		r.in.overdue.Remove(r.elem)
+	} else {
+		r.in.young.Remove(r.elem)
+	}
+}
+
+// sift moves what was leased by the given moment to the overdue, at most sweepBatch of them.
+func (l *leases) sift(by int64) (n int) {
+	for ; n < sweepBatch; n++ {
+		front := l.young.Front()
+		if front == nil || front.Value.(*leaseRecord).since > by {
+			break
+		}
+		r := l.young.Remove(front).(*leaseRecord)
+		r.elem, r.late = l.overdue.PushBack(r), true
+		l.late.Add(1)
+	}
+	return n
+}
+
+// Acquire leases the session of key, and reports whether it is there. It is an access. A session may be leased
+// any number of times, by any number of goroutines. Acquire and Release take the map's lock, for a moment.
+func (m *RobustSessionMap[K, V]) Acquire(key K) (lease *Lease[K, V], ok bool) {
+	m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) {
+		r := p.acquire(e, now)
+		m.sweeper.arm(after(now, m.sweeper.interval), now)
+		lease = &Lease[K, V]{m: m, record: r, value: e.value.Load()}
+	})
+	if lease == nil {
+		return nil, false
+	}
+	lost := lostLease[K, V]{m: weak.Make(m), record: weak.Make(lease.record)}
+	lease.cleanup = runtime.AddCleanup(lease, lostLease[K, V].found, lost)
+	return lease, true
+}
+
+// Key returns the session's key, which [RobustSessionMap.Rename] changes.
+func (l *Lease[K, V]) Key() K {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	return l.record.ties.entry.(*entry[K, V]).key
+}
+
+// Value returns the session's value; once the session has ended, what it was at Acquire. It is no access, and
+// takes the map's lock.
+func (l *Lease[K, V]) Value() V {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	if box := l.record.ties.entry.(*entry[K, V]).value.Load(); box != nil {
+		return l.m.values.open(box)
+	}
+	return l.m.values.open(l.value)
+}
+
+// Done returns a channel that is closed when the session is ended under the lease.
+func (l *Lease[K, V]) Done() <-chan struct{} { return l.record.ties.done() }
+
+// Release ends the lease; it is an access at the last moment of it. Further calls do nothing, nor does one on
+// a nil Lease.
+func (l *Lease[K, V]) Release() {
+	if l == nil {
+		return
+	}
+	l.cleanup.Stop()
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.m.release(l.record)
+}
+
+// release needs the lock.
+func (m *RobustSessionMap[K, V]) release(r *leaseRecord) (done bool) {
+	if r.released {
+		return false
+	}
+	r.released = true
+	p, now := m.policy.Load(), m.clock.exact()
+	if deadline, filed := p.release(r, now); filed {
+		m.sweeper.arm(deadline, now)
+	}
+	return true
+}
+
+// Leases returns an iterator over the leased sessions and since when each lease has been held, the longest
+// first. It is no access, holds no lock, and shows the moment when the loop began.
+func (m *RobustSessionMap[K, V]) Leases() iter.Seq2[K, time.Time] {
+	return func(yield func(K, time.Time) bool) {
+		type leased struct {
+			key   K
+			since int64
+		}
+		var all []leased
+		m.mu.Lock()
+		p := m.policy.Load()
+		for _, records := range []*list.List{&p.leases.overdue, &p.leases.young} {
+			for elem := records.Front(); elem != nil; elem = elem.Next() {
+				r := elem.Value.(*leaseRecord)
+				all = append(all, leased{r.ties.entry.(*entry[K, V]).key, r.since})
+			}
+		}
+		m.mu.Unlock()
+		for _, l := range all {
+			if !yield(l.key, m.clock.time(l.since)) {
+				return
+			}
+		}
+	}
+}
+
+// acquire leases e, which is live, from now on. Leased, an entry stands in no history and not in the deadline
+// heap, unless a strict lifetime ends it all the same.
+func (p *policy[K, V]) acquire(e *entry[K, V], now int64) *leaseRecord {
+	t := p.tie(e)
+	if t.leases++; t.leases == 1 {
+		p.recency.withdraw(e)
+		e.accessed.Store(held)
+		p.index(e)
+	}
+	r := &leaseRecord{ties: t, since: now}
+	p.leases.add(r)
+	return r
+}
+
+// release ends a lease. If it was the last on an entry that is still in the map, the entry was accessed now:
+// it is filed again, and release returns its deadline.
+func (p *policy[K, V]) release(r *leaseRecord, now int64) (deadline int64, filed bool) {
+	r.remove()
+	t := r.ties
+	t.leases--
+	e := t.entry.(*entry[K, V])
+	if t.leases > 0 || p.table.find(e.hash, e.key) != e || !e.accessed.CompareAndSwap(held, now) {
+		return 0, false
+	}
+	p.recency.restore(e)
+	p.index(e)
+	return p.timeouts.deadline(now, e.idle(p.timeouts), e.created), true
+}
+
+// A lostLease is what is left of a lease that was collected without Release. It holds nothing.
+type lostLease[K comparable, V any] struct {
+	m      weak.Pointer[RobustSessionMap[K, V]]
+	record weak.Pointer[leaseRecord]
+}
+
+// found runs outside every testing/synctest bubble, where the map's clock and timers must not be touched: it
+// leaves the lease to the next sweep, which is never far while something is leased.
+func (l lostLease[K, V]) found() {
+	m, r := l.m.Value(), l.record.Value()
+	if m == nil || r == nil {
+		return
+	}
+	lost := &lostRecord{record: r}
+	for {
+		lost.next = m.lost.Load()
+		if m.lost.CompareAndSwap(lost.next, lost) {
+			return
+		}
+	}
+}
+
+// A lostRecord is one of a stack.
+type lostRecord struct {
+	record *leaseRecord
+	next   *lostRecord
+}
+
+// checkLeases releases what has been lost, and tells of what has been held for long.
+func (m *RobustSessionMap[K, V]) checkLeases() {
+	n := 0
+	for lost := m.lost.Swap(nil); lost != nil; lost = lost.next {
+		m.mu.Lock()
+		if m.release(lost.record) {
+			n++
+		}
+		m.mu.Unlock()
+	}
+	if n > 0 {
+		m.counters.lostLeases.Add(uint64(n))
+		m.callbacks.warn("sessionmap: leases were dropped without Release", "leases", n)
+	}
+	if m.leaseWarning <= 0 {
+		return
+	}
+	m.mu.Lock()
+	p := m.policy.Load()
+	overdue := p.leases.sift(m.clock.exact() - m.leaseWarning)
+	m.mu.Unlock()
+	if overdue > 0 {
+		m.callbacks.warn("sessionmap: leases are held for long; Leases tells which", "leases", overdue, "longer_than", time.Duration(m.leaseWarning))
+	}
+}

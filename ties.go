@@ -1,0 +1,213 @@
+package sessionmap
+
+import (
+	"context"
+	"sync"
+	"weak"
+)
+
+// ties are what is tied to the life of one entry: its leases, and what is to happen when it ends. An entry
+// gets them with the first of these, and keeps them when it is renamed.
+type ties struct {
+	entry  any // the *entry[K, V]; guarded by the map's lock, as is leases
+	leases int
+
+	mu     sync.Mutex // guards what follows; nothing is called while it is held
+	ended  Cause      // 0 while the entry lives
+	ends   []func(Cause)
+	closed chan struct{}      // by done
+	ctx    context.Context    // by context
+	unbind func() (done bool) // from the context that ends the entry
+}
+
+// whenEnded calls fn when the entry ends, or now if it has.
+func (t *ties) whenEnded(fn func(Cause)) {
+	t.mu.Lock()
+	ended := t.ended
+	if ended == 0 {
+		t.ends = append(t.ends, fn)
+	}
+	t.mu.Unlock()
+	if ended != 0 {
+		fn(ended)
+	}
+}
+
+// end says that the entry has ended.
+func (t *ties) end(cause Cause) {
+	t.mu.Lock()
+	t.ended = cause
+	ends := t.ends
+	t.ends = nil
+	t.mu.Unlock()
+	t.bind(nil)
+	for _, fn := range ends {
+		fn(cause)
+	}
+}
+
+// done returns a channel that is closed when the entry ends.
+func (t *ties) done() <-chan struct{} {
+	t.mu.Lock()
+	closed, first := t.closed, t.closed == nil
+	if first {
+		closed = make(chan struct{})
+		t.closed = closed
+	}
+	t.mu.Unlock()
+	if first {
+		t.whenEnded(func(Cause) { close(closed) })
+	}
+	return closed
+}
+
+// context returns a context that is cancelled when the entry ends.
+func (t *ties) context() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	t.mu.Lock()
+	first := t.ctx == nil
+	if first {
+		t.ctx = ctx
+	}
+	ctx = t.ctx
+	t.mu.Unlock()
+	if first {
+		t.whenEnded(func(cause Cause) { cancel(&EndedError{cause}) })
+	} else {
+		cancel(nil)
+	}
+	return ctx
+}
+
+// bind has unbind undo what binds the entry to a context, and undoes what did so before.
+func (t *ties) bind(unbind func() bool) {
+	t.mu.Lock()
+	before := t.unbind
+	t.unbind = unbind
+	if t.ended != 0 {
+		t.unbind = nil
+	}
+	ended := t.ended != 0
+	t.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	if ended && unbind != nil {
+		unbind()
+	}
+}
+
+// An EndedError is why a [RobustSessionMap.SessionContext] was cancelled: context.Cause returns it.
+type EndedError struct {
+	Cause Cause // why the session ended
+}
+
+// Error names the cause.
+func (e *EndedError) Error() string { return "sessionmap: the session has ended: " + e.Cause.String() }
+
+// tie returns e's ties. It needs the map's lock.
+func (p *policy[K, V]) tie(e *entry[K, V]) *ties {
+	x := e.withExtra(p.timeouts)
+	if x.ties == nil {
+		x.ties = &ties{entry: e}
+	}
+	return x.ties
+}
+
+// withLive calls fn with the lock held and the live entry of key, if there is one, after an access to it.
+func (m *RobustSessionMap[K, V]) withLive(key K, fn func(p *policy[K, V], e *entry[K, V], now int64)) (ok bool) {
+	hash, ok := m.hash(key)
+	if !ok {
+		return false
+	}
+	m.mu.Lock()
+	p, now := m.policy.Load(), m.clock.exact()
+	var out removal[K, V]
+	e := p.lookup(hash, key, now, &out)
+	if e == nil {
+		e = m.renamedTo(p, key, now)
+	}
+	if e != nil {
+		p.touch(e, now)
+		fn(p, e, now)
+	}
+	m.mu.Unlock()
+	if out.cause != 0 {
+		m.reportOne(out)
+	}
+	return e != nil
+}
+
+// SessionContext returns a context that is cancelled when the session of key ends, whatever the cause; its
+// cause is then an [*EndedError]. So requests and goroutines of a session stop with it. All who ask for a
+// session's context share one. It reports whether the session is there; if not, the context is cancelled
+// already, without such a cause. It is an access, and takes the map's lock.
+func (m *RobustSessionMap[K, V]) SessionContext(key K) (ctx context.Context, ok bool) {
+	var t *ties
+	if ok := m.withLive(key, func(p *policy[K, V], e *entry[K, V], _ int64) { t = p.tie(e) }); !ok {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		return ctx, false
+	}
+	return t.context(), true
+}
+
+// BindContext ends the session of key, with the cause [ContextDone], when ctx is done, leased or not: that is
+// an explicit act. It reports whether the session is there. A session is bound to one context: the last. It is
+// an access, and takes the map's lock; no goroutine waits for ctx, and nothing is left with ctx when the
+// session has ended.
+func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok bool) {
+	var t *ties
+	if ok := m.withLive(key, func(p *policy[K, V], e *entry[K, V], _ int64) { t = p.tie(e) }); !ok {
+		return false
+	}
+	self, tied := weak.Make(m), weak.Make(t)
+	t.bind(context.AfterFunc(ctx, func() {
+		if m, t := self.Value(), tied.Value(); m != nil && t != nil {
+			m.endTied(t, ContextDone)
+		}
+	}))
+	return true
+}
+
+// SetContext is Set and BindContext in one: the session ends, with the cause [ContextDone], when ctx is done.
+// Where it is done already, value is not stored but reported as [Rejected].
+func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V) (stored bool) {
+	if ctx.Err() != nil {
+		m.reject(key, value)
+		return false
+	}
+	if !m.Set(key, value) {
+		return false
+	}
+	m.BindContext(ctx, key)
+	return true
+}
+
+// endTied ends the entry that t belongs to, if it is still in the map.
+func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) {
+	m.mu.Lock()
+	p, now := m.policy.Load(), m.clock.exact()
+	e := t.entry.(*entry[K, V])
+	var out removal[K, V]
+	found := p.lookup(e.hash, e.key, now, &out)
+	if found == e {
+		out = p.removal(e, e.end(), cause)
+		p.remove(e)
+		if cause == Deleted {
+			m.bury(e.key, now)
+		}
+	}
+	m.mu.Unlock()
+	if out.cause != 0 {
+		m.reportOne(out)
+	}
+}
+
+// Scope returns a function that deletes the session of key. It is for defer: however the function exits, by
+// return, panic or runtime.Goexit, the session ends with it.
+//
+//	defer sessions.Scope(id)()
+func (m *RobustSessionMap[K, V]) Scope(key K) (end func()) {
+	return func() { m.Delete(key) }
+}
