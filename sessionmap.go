@@ -27,6 +27,15 @@
 // and the callbacks, clock.go the time, stats.go the counters; entry.go says how the goroutines that meet at
 // one entry agree, box.go how it holds its value.
 //
+// # What it costs
+//
+// Measured on two cores with string ids of 36 bytes and pointer values (benchmarks/RESULTS.md has the peers beside
+// it). A Get takes about 60 ns with 1000 entries, of which the clock is 25, the hash 8, and the bare lookup of a
+// concurrent map 15; with a million, when nothing is in the processor's caches, 550 to 1000. Getting the same from a bare
+// map and stamping it takes 50, and 400 to 800. An overwrite takes as much, a new entry in a full map 300 to 750
+// and one allocation. An entry takes 94 bytes besides its key's and value's: 64 for itself, about 20 in the table and 10 in
+// the order of access. Expired entries are removed at 4 million a second, in steps of 128.
+//
 // # Time
 //
 // Time is Go's monotonic clock: steps of the wall clock change nothing. Where that clock stands still
