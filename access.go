@@ -3,6 +3,7 @@ package sessionmap
 import (
 	"hash/maphash"
 	"reflect"
+	"sync/atomic"
 )
 
 // The ways to an entry, from which the public methods are made. Those that read or touch take no lock.
@@ -134,8 +135,9 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 			return true
 		}
 	}
+	m.loads.veto(key)
 	var out removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, &out)
+	p, e, now, ok := m.lockToInsert(hash, key, nil, &out)
 	if !ok {
 		m.mu.Unlock()
 		m.reject(key, value)
@@ -167,15 +169,19 @@ func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle
 	}
 }
 
-// insert stores value if key has no live entry; else it returns that entry's value, after an access.
-func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stored bool) {
+// insert stores value if key has no live entry, and nobody vetoes it; else it returns that entry's value, after
+// an access.
+func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (present *boxed[V], stored bool) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
 		m.reject(key, value)
 		return nil, false
 	}
+	if vetoed == nil {
+		m.loads.veto(key)
+	}
 	var out removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, &out)
+	p, e, now, ok := m.lockToInsert(hash, key, vetoed, &out)
 	if !ok {
 		m.mu.Unlock()
 		m.reject(key, value)
@@ -193,15 +199,15 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 
 // lockToInsert takes the lock and looks key up. If there is no live entry it makes room for one: what has left
 // for that, if anything, is an expired entry of the same key, or another one. It is not ok where the key cannot
-// have an entry: the map is closed, or full of leased ones, or the key is to stay deleted.
-func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
+// have an entry: the map is closed, or full of leased ones, or the key is to stay deleted, or there is a veto.
+func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic.Bool, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
 	for {
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
 		if e := p.lookup(hash, key, now, left); e != nil {
 			return p, e, now, true
 		}
-		if ok := !m.refuses(key, now); !ok || !p.full() {
+		if ok := !m.refuses(key, now) && (vetoed == nil || !vetoed.Load()); !ok || !p.full() {
 			return p, nil, now, ok
 		}
 		if p.makeRoom(now, left) {
@@ -229,6 +235,7 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 // remove, and no tombstone to set, it takes no lock.
 func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
 	hash, ok := m.hash(key)
+	m.loads.veto(key)
 	if !ok || m.keys.deleted.window == 0 && !m.renames.Load() && m.policy.Load().table.find(hash, key) == nil {
 		return value, false
 	}

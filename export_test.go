@@ -316,5 +316,10 @@ func CheckGroup[K comparable](g *Group[K]) error { return CheckInvariants(g.sess
 func Remembered[K comparable, V any](m *RobustSessionMap[K, V]) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.keys.deleted.len() + m.keys.renamed.len()
+	return m.keys.deleted.len() + m.keys.renamed.len() + m.keys.failed.len()
+}
+
+// LoadsUnderWay is how many loads there are that may yet be stored.
+func LoadsUnderWay[K comparable, V any](m *RobustSessionMap[K, V]) int {
+	return int(m.loads.underWay.Load())
 }

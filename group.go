@@ -99,7 +99,7 @@ func (g *Group[K]) session(id K) *Session[K] {
 	}
 	if box == nil {
 		begun := newSession(id)
-		present, stored := m.insert(id, begun)
+		present, stored := m.insert(id, begun, nil)
 		if stored {
 			return begun
 		}

@@ -32,6 +32,7 @@ func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 // Clear removes all entries at one moment, with the cause [Cleared], and returns how many. Expired ones
 // that no sweep has met leave as [Idle] or [Lifetime] and are not counted.
 func (m *RobustSessionMap[K, V]) Clear() int {
+	m.loads.vetoAll()
 	m.mu.Lock()
 	old := m.policy.Swap(m.newPolicy())
 	m.mu.Unlock()

@@ -25,6 +25,8 @@ type config struct {
 	closes        bool
 	tombstones    time.Duration
 	renameGrace   time.Duration
+	loadErrorTTL  time.Duration
+	refreshAfter  time.Duration
 	coarseStep    time.Duration // 0 is the exact clock
 	ctx           context.Context
 	name          string
@@ -168,6 +170,31 @@ func WithRenameGrace(d time.Duration) Option {
 			return
 		}
 		c.renameGrace = d
+	}}
+}
+
+// WithLoadErrorTTL has [RobustSessionMap.GetOrLoad] return the error of a load to those who ask for the same key
+// within d after it, without loading again. The default is 0, off; a negative d is refused.
+func WithLoadErrorTTL(d time.Duration) Option {
+	return option{"WithLoadErrorTTL", func(c *config) {
+		if d < 0 {
+			c.refuse("WithLoadErrorTTL", d, "0 (off) or more")
+			return
+		}
+		c.loadErrorTTL = d
+	}}
+}
+
+// WithRefreshAfter has a [RobustSessionMap.GetOrLoad] that finds a value loaded more than d ago return it, and
+// refresh it in the background, so that nobody waits (see [RobustSessionMap.Refresh]). A hit then takes the map's
+// lock. The default is 0, never; a negative d is refused.
+func WithRefreshAfter(d time.Duration) Option {
+	return option{"WithRefreshAfter", func(c *config) {
+		if d < 0 {
+			c.refuse("WithRefreshAfter", d, "0 (never) or more")
+			return
+		}
+		c.refreshAfter = d
 	}}
 }
 

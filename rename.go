@@ -5,26 +5,31 @@ import (
 	"fmt"
 )
 
-// What a map remembers of keys that no longer have an entry: tombstones of those that were deleted, and where
-// those have gone that were renamed. Both for a set time, and no more of them than maxRemembered.
+// What a map remembers of keys that have no entry: tombstones of those that were deleted, where those have gone
+// that were renamed, and with what error those failed that were to be loaded. Each for a set time, and no more of
+// them than maxRemembered.
 
-const maxRemembered = 1 << 16 // of either kind in each of two generations; more only if the map may hold more
+const maxRemembered = 1 << 16 // of each kind in each of two generations; more only if the map may hold more
 
 // keyMemory is guarded by the map's lock.
 type keyMemory[K comparable] struct {
 	deleted recent[K, struct{}]
 	renamed recent[K, *ties]
+	failed  recent[K, error] // loads
 }
 
-func newKeyMemory[K comparable](tombstones, renameGrace int64, maxSize int) keyMemory[K] {
-	limit := max(maxRemembered, maxSize)
+func newKeyMemory[K comparable](c config) keyMemory[K] {
+	limit := max(maxRemembered, c.maxSize)
 	return keyMemory[K]{
-		deleted: recent[K, struct{}]{window: tombstones, limit: limit},
-		renamed: recent[K, *ties]{window: renameGrace, limit: limit},
+		deleted: recent[K, struct{}]{window: int64(c.tombstones), limit: limit},
+		renamed: recent[K, *ties]{window: int64(c.renameGrace), limit: limit},
+		failed:  recent[K, error]{window: int64(c.loadErrorTTL), limit: limit},
 	}
 }
 
-func (k *keyMemory[K]) deadline() int64 { return min(k.deleted.deadline(), k.renamed.deadline()) }
+func (k *keyMemory[K]) deadline() int64 {
+	return min(k.deleted.deadline(), k.renamed.deadline(), k.failed.deadline())
+}
 
 // bury sees to it that key stays deleted for the tombstone window.
 func (m *RobustSessionMap[K, V]) bury(key K, now int64) {
@@ -64,6 +69,7 @@ func (m *RobustSessionMap[K, V]) renamedTo(p *policy[K, V], key K, now int64) *e
 func (m *RobustSessionMap[K, V]) forgetKeys(now int64) {
 	m.keys.deleted.forget(now)
 	m.keys.renamed.forget(now)
+	m.keys.failed.forget(now)
 	m.renames.Store(m.keys.renamed.len() > 0)
 }
 

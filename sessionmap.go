@@ -84,12 +84,14 @@ type RobustSessionMap[K comparable, V any] struct {
 	dynamicKeys bool // K has an interface in it, so that hashing a key can fail
 
 	renames      atomic.Bool // keys.renamed is not empty
+	refreshAfter int64       // age at which a loaded value is loaded anew; 0 is never
 	leaseWarning int64       // age of a lease that is worth a warning; 0 is never
 	lost         atomic.Pointer[lostRecord]
 
 	policy   atomic.Pointer[policy[K, V]] // replaced as a whole, with mu held, by Clear and Close
-	reported chan struct{}                // closed when Close has reported all entries
-	shut     chan struct{}                // closed when it has nothing left to wait for
+	loads    loads[K, V]
+	reported chan struct{} // closed when Close has reported all entries
+	shut     chan struct{} // closed when it has nothing left to wait for
 
 	// mu guards all that follows, and every change of which entries exist. No user code runs and nothing
 	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
@@ -123,7 +125,8 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 		seed:         maphash.MakeSeed(),
 		dynamicKeys:  hasInterface(reflect.TypeFor[K]()),
 		leaseWarning: int64(c.leaseWarning),
-		keys:         newKeyMemory[K](int64(c.tombstones), int64(c.renameGrace), c.maxSize),
+		keys:         newKeyMemory[K](c),
+		refreshAfter: int64(c.refreshAfter),
 		shut:         make(chan struct{}),
 		reported:     make(chan struct{}),
 	}
@@ -241,7 +244,7 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 		box = m.access(hash, key)
 	}
 	if box == nil {
-		box, _ = m.insert(key, value)
+		box, _ = m.insert(key, value, nil)
 	}
 	if box == nil {
 		m.counters.lane().misses.Add(1)
@@ -289,7 +292,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return none, false
 			}
 		case box == nil:
-			if present, stored := m.insert(key, value); stored {
+			if present, stored := m.insert(key, value, nil); stored {
 				return value, true
 			} else if present == nil {
 				return none, false
@@ -382,6 +385,7 @@ func (m *RobustSessionMap[K, V]) Close() error {
 		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.sweeper.stop(), m.ticker.stop())
 	}
 	m.mu.Unlock()
+	m.loads.cancelAll()
 
 	awaited := m.shut
 	switch {

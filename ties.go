@@ -9,8 +9,11 @@ import (
 // ties are what is tied to the life of one entry: its leases, and what is to happen when it ends. An entry
 // gets them with the first of these, and keeps them when it is renamed.
 type ties struct {
-	entry  any // the *entry[K, V]; guarded by the map's lock, as is leases
-	leases int
+	entry      any // the *entry[K, V]; guarded by the map's lock, as are
+	leases     int
+	loaded     any   // the *boxed[V] that was loaded last, and
+	loadedAt   int64 // when
+	refreshing bool
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
