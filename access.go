@@ -11,7 +11,11 @@ import (
 // left once the lock is released.
 
 func (m *RobustSessionMap[K, V]) newPolicy() *policy[K, V] {
-	return newPolicy[K, V](m.timeouts, m.maxSize, m.clock)
+	p := newPolicy[K, V](m.timeouts, m.maxSize, m.clock)
+	for range m.indexes {
+		p.owners = append(p.owners, new(owners))
+	}
+	return p
 }
 
 // hash returns the hash of key, and whether the map can find a key like it again.
@@ -117,6 +121,37 @@ func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
 	m.cancels = append(m.cancels, cancel)
 }
 
+// claims are those of a session with the given value; nil where there is no index.
+func (m *RobustSessionMap[K, V]) claims(key K, value V) []claim {
+	if rules := m.rules.all(); len(rules) > 0 {
+		return claims(rules, m.callbacks, key, value)
+	}
+	return nil
+}
+
+// replaceIf puts box, with value in it, in the place of the one in old, after an access. It reports false, for
+// swapped, if the value is another one by now, and for ok if an owner's limit is in the way.
+func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old, box *boxed[V], value V) (swapped, ok bool) {
+	claimed := m.claims(e.key, value)
+	if claimed == nil {
+		return m.touch(p, e) && e.value.CompareAndSwap(old, box), true
+	}
+	var out removal[K, V]
+	var never atomic.Bool
+	never.Store(true) // no insert
+	p, found, now, ok := m.lockToInsert(e.hash, e.key, &never, claimed, &out)
+	if ok && found == e && e.value.CompareAndSwap(old, box) {
+		p.touch(e, now)
+		p.own(e, claimed)
+		swapped = true
+	}
+	m.mu.Unlock()
+	if out.cause != 0 {
+		m.reportOne(out)
+	}
+	return swapped, ok || found != e
+}
+
 // set puts value where a live entry of key is, or inserts one.
 func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	hash, ok := m.hash(key)
@@ -125,8 +160,9 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 		return false
 	}
 	box := m.values.box(value)
+	claimed := m.claims(key, value)
 	was := m.policy.Load()
-	if e := was.table.find(hash, key); e != nil && e.idle(m.timeouts) == idle && m.touch(was, e) {
+	if e := was.table.find(hash, key); e != nil && claimed == nil && e.idle(m.timeouts) == idle && m.touch(was, e) {
 		if old := e.swap(box); old != nil {
 			if e.idle(m.timeouts) != idle {
 				m.restoreIdle(e, box, idle)
@@ -137,14 +173,17 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	}
 	m.loads.veto(key)
 	var out removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, nil, &out)
+	p, e, now, ok := m.lockToInsert(hash, key, nil, claimed, &out)
 	if !ok {
 		m.mu.Unlock()
+		if out.cause != 0 {
+			m.reportOne(out)
+		}
 		m.reject(key, value)
 		return false
 	}
 	if e == nil {
-		m.add(p, hash, key, box, idle, now, &out)
+		m.add(p, hash, key, box, idle, now, claimed, &out)
 		return true
 	}
 	// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
@@ -152,8 +191,12 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	p.touch(e, now)
 	p.setIdle(e, idle)
 	old := e.swap(box)
+	p.own(e, claimed)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 	m.mu.Unlock()
+	if out.cause != 0 {
+		m.reportOne(out)
+	}
 	m.replaced(e.key, old, box)
 	return true
 }
@@ -181,34 +224,52 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (pr
 		m.loads.veto(key)
 	}
 	var out removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, vetoed, &out)
+	claimed := m.claims(key, value)
+	p, e, now, ok := m.lockToInsert(hash, key, vetoed, claimed, &out)
 	if !ok {
 		m.mu.Unlock()
+		if out.cause != 0 {
+			m.reportOne(out)
+		}
 		m.reject(key, value)
 		return nil, false
 	}
 	if e == nil {
-		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, &out)
+		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, claimed, &out)
 		return nil, true
 	}
 	p.touch(e, now)
 	present = e.value.Load()
 	m.mu.Unlock()
+	if out.cause != 0 {
+		m.reportOne(out)
+	}
 	return present, false
 }
 
 // lockToInsert takes the lock and looks key up. If there is no live entry it makes room for one: what has left
 // for that, if anything, is an expired entry of the same key, or another one. It is not ok where the key cannot
-// have an entry: the map is closed, or full of leased ones, or the key is to stay deleted, or there is a veto.
-func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic.Bool, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
+// have an entry: the map is closed, or full of leased ones, the key is to stay deleted, there is a veto, or its
+// owner has too many. What has left is to be reported in either case.
+func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic.Bool, claimed []claim, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
 	for {
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
-		if e := p.lookup(hash, key, now, left); e != nil {
-			return p, e, now, true
+		e := p.lookup(hash, key, now, left)
+		if e == nil && (m.refuses(key, now) || vetoed != nil && vetoed.Load()) {
+			return p, nil, now, false
 		}
-		if ok := !m.refuses(key, now) && (vetoed == nil || !vetoed.Load()); !ok || !p.full() {
-			return p, nil, now, ok
+		switch p.admit(claimed, e, left) {
+		case refused:
+			return p, e, now, false
+		case admittedAfter:
+			m.mu.Unlock()
+			m.reportOne(*left)
+			*left = removal[K, V]{}
+			continue
+		}
+		if e != nil || !p.full() {
+			return p, e, now, true
 		}
 		if p.makeRoom(now, left) {
 			return p, nil, now, !p.full()
@@ -218,8 +279,8 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic
 }
 
 // add inserts, releases the lock, and reports what left to make room.
-func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, left *removal[K, V]) {
-	p.insert(hash, key, box, idle, now)
+func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, claimed []claim, left *removal[K, V]) {
+	p.own(p.insert(hash, key, box, idle, now), claimed)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
 	if m.clock.coarse != nil {
 		m.ticker.arm(after(now, m.ticker.interval), now)

@@ -20,6 +20,7 @@ type Attribute[K comparable, V any] struct {
 	name  string
 	index int // of its slot
 	live  atomic.Int64
+	rules roster[ownerRule[K, V]]
 }
 
 // attribute is what a group knows of its attributes.
@@ -61,12 +62,12 @@ func (a *Attribute[K, V]) open(box *slotBox) V {
 	return a.values.open((*boxed[V])(unsafe.Pointer(box)))
 }
 
-// present returns the slot of the session of id, after an access to it; nil if there is no session.
-func (a *Attribute[K, V]) present(id K) *slot {
+// present returns the session of id, after an access to it; nil if there is none.
+func (a *Attribute[K, V]) present(id K) *Session[K] {
 	m := a.group.sessions
 	if hash, ok := m.hash(id); ok {
 		if box := m.access(hash, id); box != nil {
-			return m.values.open(box).first.find(a.index)
+			return m.values.open(box)
 		}
 	}
 	return nil
@@ -74,9 +75,11 @@ func (a *Attribute[K, V]) present(id K) *slot {
 
 // Get returns the attribute of the session of id, and whether it has one.
 func (a *Attribute[K, V]) Get(id K) (V, bool) {
-	if box := a.present(id).value(); box != nil {
-		a.counters.lane().hits.Add(1)
-		return a.open(box), true
+	if s := a.present(id); s != nil {
+		if box := s.first.find(a.index).value(); box != nil {
+			a.counters.lane().hits.Add(1)
+			return a.open(box), true
+		}
 	}
 	a.counters.lane().misses.Add(1)
 	var none V
@@ -84,8 +87,8 @@ func (a *Attribute[K, V]) Get(id K) (V, bool) {
 }
 
 // Set gives the session of id, which it begins if there is none, the attribute. What was there before is reported
-// as [Replaced]. stored is false where the session is refused (see [Group.Touch]); value is then reported as
-// [Rejected].
+// as [Replaced]. stored is false where the session is refused (see [Group.Touch]), or its owner has too many (see
+// [WithOwnerLimit]); value is then reported as [Rejected].
 func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
 	box := a.box(value)
 	for {
@@ -94,11 +97,62 @@ func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
 			a.reject(id, value)
 			return false
 		}
-		if old, ok := s.first.at(a.index).swap(box); ok {
+		old := s.first.at(a.index).Load()
+		switch a.exchange(id, s, old, box) {
+		case exchanged:
 			a.put(id, old, box)
 			return true
+		case exchangeRefused:
+			a.reject(id, value)
+			return false
 		}
 	}
+}
+
+// An exchange is what came of trying to change a slot.
+type exchange int
+
+const (
+	overtaken exchange = iota // by another change, or the end of the session
+	exchanged
+	exchangeRefused // by an owner's limit
+)
+
+// exchange puts box in the place of old in the slot of a session; nil is no value. Where there is an index this is
+// one moment with the change in that.
+func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) exchange {
+	if rules := a.rules.all(); len(rules) > 0 {
+		return a.exchangeClaimed(s, old, box, a.claims(id, box))
+	}
+	if old != endOfAll && s.first.at(a.index).CompareAndSwap(old, box) {
+		return exchanged
+	}
+	return overtaken
+}
+
+// claims are those of a session with the value in box.
+func (a *Attribute[K, V]) claims(id K, box *slotBox) []claim {
+	if box == nil {
+		return noClaims(a.rules.all())
+	}
+	return claims(a.rules.all(), a.callbacks, id, a.open(box))
+}
+
+func (a *Attribute[K, V]) exchangeClaimed(s *Session[K], old, box *slotBox, claimed []claim) exchange {
+	slot, outcome := s.first.at(a.index), overtaken
+	if old == endOfAll {
+		return outcome
+	}
+	m := a.group.sessions
+	m.changeOwner(s.ID(), m.values.box(s), claimed, func(ok bool) (changed bool) {
+		if !ok {
+			outcome = exchangeRefused
+		} else if slot.CompareAndSwap(old, box) {
+			outcome = exchanged
+		}
+		return outcome == exchanged
+	})
+	return outcome
 }
 
 // put counts the value in box, and reports the one in old that it has replaced, if any.
@@ -123,15 +177,18 @@ func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 			a.reject(id, value)
 			return value, false
 		}
-		slot := s.first.at(a.index)
-		switch old := slot.Load(); {
-		case old == endOfAll:
-		case old != nil:
+		if old := s.first.at(a.index).value(); old != nil {
 			a.counters.lane().hits.Add(1)
 			return a.open(old), true
-		case slot.CompareAndSwap(nil, box):
+		}
+		switch a.exchange(id, s, nil, box) {
+		case exchanged:
 			a.counters.lane().misses.Add(1)
 			a.put(id, nil, box)
+			return value, false
+		case exchangeRefused:
+			a.counters.lane().misses.Add(1)
+			a.reject(id, value)
 			return value, false
 		}
 	}
@@ -142,8 +199,11 @@ func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
 	for !a.group.sessions.closed.Load() {
-		slot := a.present(id)
-		box := slot.value()
+		s := a.present(id)
+		var box *slotBox
+		if s != nil {
+			box = s.first.find(a.index).value()
+		}
 		var old, value V
 		var keep bool
 		if box != nil {
@@ -152,26 +212,30 @@ func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bo
 		if !a.callbacks.run("Update", func() { value, keep = fn(old, box != nil) }) {
 			return old, box != nil
 		}
-		switch {
-		case !keep && box == nil:
+		if !keep && box == nil {
 			return none, false
-		case !keep:
-			if slot.CompareAndSwap(box, nil) {
-				a.ended(id, box, Deleted)
-				return none, false
-			}
-			continue
-		case box == nil:
-			s := a.group.session(id)
-			if s == nil {
+		}
+		if s == nil {
+			if s = a.group.session(id); s == nil {
 				a.reject(id, value)
 				return none, false
 			}
-			slot = s.first.at(a.index)
 		}
-		if new := a.box(value); slot.CompareAndSwap(box, new) {
-			a.put(id, box, new)
+		var next *slotBox
+		if keep {
+			next = a.box(value)
+		}
+		switch a.exchange(id, s, box, next) {
+		case exchanged:
+			if !keep {
+				a.ended(id, box, Deleted)
+				return none, false
+			}
+			a.put(id, box, next)
 			return value, true
+		case exchangeRefused:
+			a.reject(id, value)
+			return old, box != nil
 		}
 	}
 	return none, false
@@ -181,12 +245,19 @@ func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bo
 // it is no access to it.
 func (a *Attribute[K, V]) Take(id K) (V, bool) {
 	m := a.group.sessions
-	if _, box := m.peek(id); box != nil {
-		if slot := m.values.open(box).first.find(a.index); slot.value() != nil {
-			if old, _ := slot.swap(nil); old != nil {
-				a.ended(id, old, Deleted)
-				return a.open(old), true
-			}
+	for {
+		_, session := m.peek(id)
+		if session == nil {
+			break
+		}
+		s := m.values.open(session)
+		box := s.first.find(a.index).value()
+		if box == nil {
+			break
+		}
+		if a.exchange(id, s, box, nil) == exchanged {
+			a.ended(id, box, Deleted)
+			return a.open(box), true
 		}
 	}
 	var none V

@@ -1,6 +1,9 @@
 package sessionmap
 
-import "fmt"
+import (
+	"container/list"
+	"fmt"
+)
 
 // CloseGrace is how long Close waits for callbacks.
 const CloseGrace = closeGrace
@@ -96,6 +99,9 @@ func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
 	}
 	if err := p.checkDeadlines(all); err != nil {
 		return fmt.Errorf("deadlines: %w", err)
+	}
+	if err := p.checkOwners(all); err != nil {
+		return fmt.Errorf("owners: %w", err)
 	}
 	next := p.nextDeadline()
 	for next == 0 {
@@ -279,6 +285,42 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 		}
 	}
 	return nil
+}
+
+func (p *policy[K, V]) checkOwners(all map[*entry[K, V]]bool) (err error) {
+	listed := 0
+	for number, o := range p.owners {
+		o.lists.Range(func(owner, l any) bool {
+			if l.(*list.List).Len() == 0 {
+				err = fmt.Errorf("owner %v: an empty list", owner)
+			}
+			for elem := l.(*list.List).Front(); elem != nil; elem = elem.Next() {
+				listed++
+				t := elem.Value.(*ties)
+				if e := t.entry.(*entry[K, V]); !all[e] || e.extra.Load().ties != t {
+					err = fmt.Errorf("owner %v: key %v is listed, but not present", owner, e.key)
+				}
+				if t.owned[number].owner != owner || t.owned[number].elem != elem {
+					err = fmt.Errorf("owner %v: an entry says %v", owner, t.owned[number].owner)
+				}
+			}
+			return true
+		})
+	}
+	owned := 0
+	for e := range all {
+		if x := e.extra.Load(); x != nil && x.ties != nil {
+			for _, o := range x.ties.owned {
+				if o.elem != nil {
+					owned++
+				}
+			}
+		}
+	}
+	if err == nil && owned != listed {
+		err = fmt.Errorf("%d listed, %d owned", listed, owned)
+	}
+	return err
 }
 
 // Subscribers is how many subscriptions a bus has.

@@ -27,7 +27,7 @@ type Group[K comparable] struct {
 func NewGroup[K comparable](opts ...Option) (*Group[K], error) {
 	var c config
 	c.apply(opts, "an option about sessions: an Attribute takes this one", func(name string) bool {
-		return name != "WithOnRemove" && name != "WithCloser"
+		return name != "WithOnRemove" && name != "WithCloser" && name != "WithOwnerLimit"
 	})
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err

@@ -233,14 +233,21 @@ func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], load fun
 	var value V
 	err := ErrLoad
 	defer func() {
+		var claimed []claim
 		if err != nil {
 			m.callbacks.warn("sessionmap: Refresh failed", "error", err)
+		} else {
+			claimed = m.claims(key, value)
 		}
 		m.mu.Lock()
 		t.refreshing = false
 		e := t.entry.(*entry[K, V])
 		loaded := m.values.box(value)
+		p := m.policy.Load()
 		swapped := err == nil && e.value.CompareAndSwap(box, loaded)
+		if swapped && p.table.find(e.hash, e.key) == e {
+			p.own(e, claimed)
+		}
 		t.loaded, t.loadedAt = e.value.Load(), m.clock.exact() // or the next try would come at once
 		m.mu.Unlock()
 		switch {

@@ -27,6 +27,8 @@ type config struct {
 	renameGrace   time.Duration
 	loadErrorTTL  time.Duration
 	refreshAfter  time.Duration
+	ownerLimit    int
+	ownerAction   LimitAction
 	coarseStep    time.Duration // 0 is the exact clock
 	ctx           context.Context
 	name          string
@@ -47,7 +49,7 @@ const (
 
 func configure(opts []Option) config {
 	c := config{idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval, leaseWarning: DefaultLeaseWarning}
-	c.apply(opts, "", func(string) bool { return true })
+	c.apply(opts, "an option of a map: an Index takes this one", func(name string) bool { return name != "WithOwnerLimit" })
 	if c.idle == 0 && c.lifetime == 0 && c.maxSize == 0 {
 		c.refuse("WithTTL, WithMaxLifetime and WithMaxSize", 0, "at least one above 0, for a map without any can only grow")
 	}
@@ -195,6 +197,21 @@ func WithRefreshAfter(d time.Duration) Option {
 			return
 		}
 		c.refreshAfter = d
+	}}
+}
+
+// WithOwnerLimit is an option of [NewIndex]: an owner may have up to most sessions, and action says what happens to
+// one more. It must be above 0.
+func WithOwnerLimit(most int, action LimitAction) Option {
+	return option{"WithOwnerLimit", func(c *config) {
+		switch {
+		case most <= 0:
+			c.refuse("WithOwnerLimit", most, "more than 0")
+		case action != EndOldest && action != RejectNew:
+			c.refuse("WithOwnerLimit", action, "EndOldest or RejectNew")
+		default:
+			c.ownerLimit, c.ownerAction = most, action
+		}
 	}}
 }
 

@@ -10,6 +10,7 @@ type policy[K comparable, V any] struct {
 	recency   recency[K, V]
 	deadlines deadlines[K, V]
 	leases    leases
+	owners    []*owners // by the number of the index
 	count     atomic.Int64
 
 	timeouts timeouts
@@ -84,7 +85,7 @@ func (p *policy[K, V]) makeRoom(now int64, left *removal[K, V]) (done bool) {
 }
 
 // insert adds an entry for key, which must not be there, to a map that is not full.
-func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64) {
+func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64) *entry[K, V] {
 	e := newEntry[K, V](p.extra || idle != p.timeouts.idle)
 	e.key, e.hash, e.created = key, hash, now
 	e.value.Store(box)
@@ -96,10 +97,16 @@ func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64
 	p.recency.add(e)
 	p.table.insert(e)
 	p.count.Add(1)
+	return e
 }
 
 // remove takes e, which has ended, out of the map.
 func (p *policy[K, V]) remove(e *entry[K, V]) {
+	if x := e.extra.Load(); x != nil && x.ties != nil {
+		for number := range x.ties.owned {
+			p.disown(x.ties, number)
+		}
+	}
 	p.table.remove(e)
 	p.recency.remove(e)
 	p.deadlines.remove(e)

@@ -90,8 +90,9 @@ type RobustSessionMap[K comparable, V any] struct {
 
 	policy   atomic.Pointer[policy[K, V]] // replaced as a whole, with mu held, by Clear and Close
 	loads    loads[K, V]
-	reported chan struct{} // closed when Close has reported all entries
-	shut     chan struct{} // closed when it has nothing left to wait for
+	rules    roster[ownerRule[K, V]] // of the indexes over this map's values
+	reported chan struct{}           // closed when Close has reported all entries
+	shut     chan struct{}           // closed when it has nothing left to wait for
 
 	// mu guards all that follows, and every change of which entries exist. No user code runs and nothing
 	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
@@ -100,6 +101,7 @@ type RobustSessionMap[K comparable, V any] struct {
 	sweeper alarm
 	ticker  alarm // of a coarse clock
 	keys    keyMemory[K]
+	indexes int      // how many there are
 	cancels []func() // end the subscriptions and the watch on the context
 }
 
@@ -298,9 +300,15 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return none, false
 			}
 		default:
-			if new := m.values.box(value); m.touch(p, e) && e.value.CompareAndSwap(box, new) {
+			new := m.values.box(value)
+			swapped, ok := m.replaceIf(p, e, box, new, value)
+			if swapped {
 				m.replaced(e.key, box, new)
 				return value, true
+			}
+			if !ok {
+				m.reject(key, value)
+				return old, true
 			}
 		}
 	}

@@ -14,6 +14,7 @@ type ties struct {
 	loaded     any   // the *boxed[V] that was loaded last, and
 	loadedAt   int64 // when
 	refreshing bool
+	owned      []owned // in the indexes, by their number
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
@@ -187,8 +188,8 @@ func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V)
 	return true
 }
 
-// endTied ends the entry that t belongs to, if it is still in the map.
-func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) {
+// endTied ends the entry that t belongs to, if it is still in the map, and reports whether it was.
+func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
 	e := t.entry.(*entry[K, V])
@@ -205,6 +206,7 @@ func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) {
 	if out.cause != 0 {
 		m.reportOne(out)
 	}
+	return found == e
 }
 
 // Scope returns a function that deletes the session of key. It is for defer: however the function exits, by

@@ -1,0 +1,345 @@
+package sessionmap
+
+import (
+	"container/list"
+	"errors"
+	"iter"
+	"sync"
+	"sync/atomic"
+)
+
+// An Index knows the sessions by whom they belong to: the sessions of one user, or of one tenant. The map keeps it
+// itself, at the very moment at which a session comes, goes or changes hands, so that it is exact, and can
+// neither be forgotten nor leak. [NewIndex] makes one. It is safe for concurrent use; its methods take the map's
+// lock for a moment.
+type Index[K, O comparable] struct {
+	number int // of its rule
+	in     indexedMap[K]
+}
+
+// Indexed is what can have an [Index]: a [RobustSessionMap], or an [Attribute] of a [Group].
+type Indexed[K comparable, V any] interface {
+	// addRule has the map keep an index by a new rule.
+	addRule(rule *ownerRule[K, V]) indexedMap[K]
+}
+
+// indexedMap is what an Index needs of its map.
+type indexedMap[K comparable] interface {
+	owned(number int, owner any) []*ties
+	countOwned(number int, owner any) int
+	endTied(t *ties, cause Cause) bool
+	keyOf(t *ties) K
+}
+
+// An ownerRule says to whom a session belongs by its value.
+type ownerRule[K comparable, V any] struct {
+	owner func(id K, value V) any // nil is nobody
+	limits
+}
+
+type limits struct {
+	number int // of the index, in the map that keeps it
+	most   int // of an owner's sessions; 0 is no limit
+	action LimitAction
+}
+
+// A LimitAction is what happens when an owner has as many sessions as [WithOwnerLimit] allows and one more comes.
+type LimitAction int
+
+// The actions.
+const (
+	EndOldest LimitAction = iota + 1 // the owner's oldest session that is not leased ends, with the cause Evicted
+	RejectNew                        // the new one is refused, as is one more where all are leased
+)
+
+// A claim says that a session belongs to somebody by one rule; nil is nobody.
+type claim struct {
+	*limits
+	owner any
+}
+
+// NewIndex adds an index to a map, or to an attribute and so to the sessions of its group. owner says to whom a
+// session belongs; the zero value of O is nobody. It is asked whenever the value is set, with no lock held, and
+// not when the session is renamed. An option may be [WithOwnerLimit]; others cause a panic, as with [MustNew].
+//
+// Make the index before sessions are set: those that are there already are taken in, without regard to the
+// limit, but one that is overwritten at the same time may be taken for its former owner's. With an index every Set
+// takes the map's lock. An index cannot be removed.
+func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V) O, opts ...Option) *Index[K, O] {
+	var c config
+	c.apply(opts, "an option that an Index has: WithOwnerLimit", func(name string) bool { return name == "WithOwnerLimit" })
+	if owner == nil {
+		c.refuse("NewIndex", nil, "a function that tells the owner")
+	}
+	if err := errors.Join(c.errs...); err != nil {
+		panic(err)
+	}
+	var nobody O
+	rule := &ownerRule[K, V]{limits: limits{most: c.ownerLimit, action: c.ownerAction}}
+	rule.owner = func(id K, value V) any {
+		if o := owner(id, value); o != nobody {
+			return o
+		}
+		return nil
+	}
+	m := in.addRule(rule)
+	return &Index[K, O]{number: rule.number, in: m}
+}
+
+// Of returns an iterator over the ids of the sessions of owner, the oldest first, as they were when the loop
+// began. It is no access.
+func (x *Index[K, O]) Of(owner O) iter.Seq[K] {
+	return func(yield func(K) bool) {
+		for _, t := range x.in.owned(x.number, owner) {
+			if !yield(x.in.keyOf(t)) {
+				return
+			}
+		}
+	}
+}
+
+// Count returns how many sessions owner has, expired ones that no sweep has met included.
+func (x *Index[K, O]) Count(owner O) int { return x.in.countOwned(x.number, owner) }
+
+// DeleteBy ends all sessions that owner has now, with the cause [Deleted], and returns how many. It logs a user out
+// everywhere.
+func (x *Index[K, O]) DeleteBy(owner O) (ended int) {
+	for _, t := range x.in.owned(x.number, owner) {
+		if x.in.endTied(t, Deleted) {
+			ended++
+		}
+	}
+	return ended
+}
+
+// owners are the sessions of a policy by owner, for one index. Guarded by the map's lock.
+type owners struct {
+	lists sync.Map // owner to *list.List of *ties, the oldest first; a sync.Map, for it shrinks as they go
+}
+
+func (o *owners) list(owner any) *list.List {
+	if l, ok := o.lists.Load(owner); ok {
+		return l.(*list.List)
+	}
+	return nil
+}
+
+// An owned is a place in an owner's list.
+type owned struct {
+	owner any
+	elem  *list.Element
+}
+
+// own puts e where the claims say.
+func (p *policy[K, V]) own(e *entry[K, V], claims []claim) {
+	if len(claims) == 0 {
+		return
+	}
+	t := p.tie(e)
+	for _, c := range claims {
+		for len(t.owned) <= c.number {
+			t.owned = append(t.owned, owned{})
+		}
+		if t.owned[c.number].owner == c.owner {
+			continue // it keeps its place
+		}
+		p.disown(t, c.number)
+		if c.owner == nil {
+			continue
+		}
+		o := p.owners[c.number]
+		l := o.list(c.owner)
+		if l == nil {
+			l = list.New()
+			o.lists.Store(c.owner, l)
+		}
+		t.owned[c.number] = owned{c.owner, l.PushBack(t)}
+	}
+}
+
+// disown takes an entry off its owner's list in one index.
+func (p *policy[K, V]) disown(t *ties, number int) {
+	was := t.owned[number]
+	if was.elem == nil {
+		return
+	}
+	l := p.owners[number].list(was.owner)
+	if l.Remove(was.elem); l.Len() == 0 {
+		p.owners[number].lists.Delete(was.owner)
+	}
+	t.owned[number] = owned{}
+}
+
+// An admission is what the limits of owners say of one more session.
+type admission int
+
+const (
+	admitted admission = iota
+	refused
+	admittedAfter // what has been reported
+)
+
+// admit ends what the claims of e, or of a new entry if e is nil, push out. Only one entry can leave at a time: where
+// left is taken already it is refused for now.
+func (p *policy[K, V]) admit(claims []claim, e *entry[K, V], left *removal[K, V]) admission {
+	for _, c := range claims {
+		if c.most == 0 || c.owner == nil {
+			continue
+		}
+		l := p.owners[c.number].list(c.owner)
+		if l == nil || l.Len() < c.most || e != nil && p.ownerOf(e, c.number) == c.owner {
+			continue
+		}
+		oldest := oldestUnleased(l)
+		switch {
+		case c.action == RejectNew || oldest == nil:
+			return refused
+		case left.cause != 0:
+			return admittedAfter
+		}
+		gives := oldest.entry.(*entry[K, V])
+		*left = p.removal(gives, gives.end(), Evicted)
+		p.remove(gives)
+	}
+	return admitted
+}
+
+func (p *policy[K, V]) ownerOf(e *entry[K, V], number int) any {
+	if x := e.extra.Load(); x != nil && x.ties != nil && number < len(x.ties.owned) {
+		return x.ties.owned[number].owner
+	}
+	return nil
+}
+
+func oldestUnleased(l *list.List) *ties {
+	for elem := l.Front(); elem != nil; elem = elem.Next() {
+		if t := elem.Value.(*ties); t.leases == 0 {
+			return t
+		}
+	}
+	return nil
+}
+
+// claims asks the rules to whom a session with this value belongs. The lock must not be held.
+func claims[K comparable, V any](rules []*ownerRule[K, V], callbacks *callbacks, id K, value V) []claim {
+	var all []claim
+	for _, rule := range rules {
+		c := claim{limits: &rule.limits}
+		callbacks.run("NewIndex", func() { c.owner = rule.owner(id, value) })
+		all = append(all, c)
+	}
+	return all
+}
+
+// noClaims are those of no value.
+func noClaims[K comparable, V any](rules []*ownerRule[K, V]) []claim {
+	var all []claim
+	for _, rule := range rules {
+		all = append(all, claim{limits: &rule.limits})
+	}
+	return all
+}
+
+func withoutLimit(claimed []claim) []claim {
+	for i, c := range claimed {
+		claimed[i].limits = &limits{number: c.number}
+	}
+	return claimed
+}
+
+// newRule gives an index its number, and its place in the policy.
+func (m *RobustSessionMap[K, V]) newRule(l *limits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.number = m.indexes
+	m.indexes++
+	p := m.policy.Load()
+	p.owners = append(p.owners, new(owners))
+}
+
+func (m *RobustSessionMap[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
+	m.newRule(&rule.limits)
+	m.rules.add(*rule)
+	for e := range m.policy.Load().table.entries() {
+		m.adopt(e)
+	}
+	return m
+}
+
+// changeOwner gives an entry, if it is still live, other owners together with what change changes: that is called
+// with the lock held, and told whether the owners' limits allow it.
+func (m *RobustSessionMap[K, V]) changeOwner(key K, box *boxed[V], claimed []claim, change func(ok bool) (changed bool)) {
+	hash, _ := m.hash(key)
+	var out removal[K, V]
+	var never atomic.Bool
+	never.Store(true) // no insert
+	p, e, _, ok := m.lockToInsert(hash, key, &never, claimed, &out)
+	if e != nil && e.value.Load() == box && change(ok) {
+		p.own(e, claimed)
+	}
+	m.mu.Unlock()
+	if out.cause != 0 {
+		m.reportOne(out)
+	}
+}
+
+// adopt puts an entry where it belongs by its value.
+func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
+	for box := m.valueOf(e); box != nil; box = m.valueOf(e) {
+		claimed := claims(m.rules.all(), m.callbacks, e.key, m.values.open(box))
+		m.mu.Lock()
+		same := e.value.Load() == box
+		if p := m.policy.Load(); same && p.table.find(e.hash, e.key) == e {
+			p.own(e, claimed)
+		}
+		m.mu.Unlock()
+		if same {
+			return
+		}
+	}
+}
+
+func (m *RobustSessionMap[K, V]) owned(number int, owner any) (all []*ties) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.policy.Load().owners[number].list(owner); l != nil {
+		for elem := l.Front(); elem != nil; elem = elem.Next() {
+			all = append(all, elem.Value.(*ties))
+		}
+	}
+	return all
+}
+
+func (m *RobustSessionMap[K, V]) countOwned(number int, owner any) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.policy.Load().owners[number].list(owner); l != nil {
+		return l.Len()
+	}
+	return 0
+}
+
+func (m *RobustSessionMap[K, V]) keyOf(t *ties) K {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return t.entry.(*entry[K, V]).key
+}
+
+func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
+	m := a.group.sessions
+	m.newRule(&rule.limits)
+	a.rules.add(*rule)
+	for id, s := range m.All() {
+		a.adopt(id, s)
+	}
+	return m
+}
+
+// adopt puts a session where it belongs by its attribute: by putting that there once more.
+func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
+	for box := s.first.find(a.index).value(); box != nil; box = s.first.find(a.index).value() {
+		if a.exchangeClaimed(s, box, box, withoutLimit(a.claims(id, box))) == exchanged {
+			return
+		}
+	}
+}
