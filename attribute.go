@@ -195,7 +195,8 @@ func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 }
 
 // Update replaces the attribute of the session of id by what fn makes of it, atomically, as
-// [RobustSessionMap.Update] does: keep false removes the attribute, and the session stays.
+// [RobustSessionMap.Update] does: keep false removes the attribute, and the session stays. That fn may run more than
+// once goes for append, too: append(slices.Clip(old), x) leaves the old slice alone.
 func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
 	for !a.group.sessions.closed.Load() {
@@ -296,9 +297,12 @@ func (a *Attribute[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
+// Len returns how many sessions have the attribute.
+func (a *Attribute[K, V]) Len() int { return int(a.live.Load()) }
+
 // Stats returns the figures of the attribute's values. Its Live, Sets and Removals fit each other as a map's do.
 func (a *Attribute[K, V]) Stats() Stats {
 	s := a.counters.stats()
-	s.Name, s.Live, s.CallbackPanics = a.name, int(a.live.Load()), a.callbacks.panics.Load()
+	s.Name, s.Live, s.CallbackPanics = a.name, a.Len(), a.callbacks.panics.Load()
 	return s
 }

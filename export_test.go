@@ -365,3 +365,18 @@ func Remembered[K comparable, V any](m *RobustSessionMap[K, V]) int {
 func LoadsUnderWay[K comparable, V any](m *RobustSessionMap[K, V]) int {
 	return int(m.loads.underWay.Load())
 }
+
+// EndsOf is how many functions wait for the end of the lease's session.
+func EndsOf[K comparable, V any](l *Lease[K, V]) int {
+	t := l.record.ties
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.ends)
+}
+
+// EndGuards tells the guards of the end of a session, as if late.
+func EndGuards[K comparable](g *Group[K], id K) {
+	for _, fn := range g.guards.all() {
+		(*fn)(id)
+	}
+}

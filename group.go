@@ -19,6 +19,7 @@ import (
 type Group[K comparable] struct {
 	sessions   *RobustSessionMap[K, *Session[K]]
 	attributes roster[attribute[K]]
+	guards     roster[func(K)] // told of an end before anything else
 	ends       roster[func(K, Cause)]
 }
 
@@ -53,6 +54,11 @@ func MustNewGroup[K comparable](opts ...Option) *Group[K] {
 // ended hears of each session that has ended, and of those that were refused.
 func (g *Group[K]) ended(id K, s *Session[K], cause Cause) {
 	var tell []func()
+	if cause != Rejected {
+		for _, fn := range g.guards.all() {
+			tell = append(tell, func() { g.sessions.callbacks.run("Guard", func() { (*fn)(id) }) })
+		}
+	}
 	attributes := g.attributes.all()
 	for i, box := range s.first.end() {
 		tell = append(tell, func() { (*attributes[i]).ended(id, box, cause) })
@@ -81,7 +87,8 @@ func runAll(fns []func()) {
 
 // OnEnd calls fn for every session that ends from now on, after the callbacks of its attributes, until cancel is
 // called. It is for what is no attribute: files, timers, processes, other caches. What is said of callbacks at
-// [RobustSessionMap.OnRemove] goes for fn.
+// [RobustSessionMap.OnRemove] goes for fn. Where the callbacks before it are slow, another session of the same id
+// may have begun by then.
 func (g *Group[K]) OnEnd(fn func(id K, cause Cause)) (cancel func()) {
 	if fn == nil {
 		return func() {}
@@ -164,26 +171,45 @@ func (g *Group[K]) BindContext(ctx context.Context, id K) (ok bool) {
 // Scope returns a function that deletes the session of id, for defer: see [RobustSessionMap.Scope].
 func (g *Group[K]) Scope(id K) (end func()) { return g.sessions.Scope(id) }
 
-// Run runs fn within the session of id, which it begins if there is none. The session is leased until fn ends;
-// then it is deleted, be it by a return, a panic, which goes on, or runtime.Goexit. The context that fn gets is
-// done when ctx is, or when the session is ended under it. Run returns what fn returned.
-func (g *Group[K]) Run(ctx context.Context, id K, fn func(ctx context.Context, s *Session[K]) error) error {
-	lease, ok := g.Acquire(id)
-	for !ok {
-		if g.session(id) == nil {
-			return fmt.Errorf("%w: %v", ErrRefused, id)
+// Begin leases the session of id, which it begins if there is none. It is false where that is refused (see
+// [Group.Touch]).
+func (g *Group[K]) Begin(id K) (lease *Lease[K, *Session[K]], ok bool) {
+	for {
+		if lease, ok := g.Acquire(id); ok {
+			return lease, true
 		}
-		lease, ok = g.Acquire(id)
+		if g.session(id) == nil {
+			return nil, false
+		}
 	}
-	t := lease.record.ties
+}
+
+// Do runs fn within the session of id, which it begins if there is none: for one round of a session with many.
+// The session is leased until fn ends, and then stays. The context that fn gets is done when ctx is, or when the
+// session is ended under it. Do returns what fn returned, or [ErrRefused] where the session is refused.
+func (g *Group[K]) Do(ctx context.Context, id K, fn func(ctx context.Context, s *Session[K]) error) error {
+	lease, ok := g.Begin(id)
+	if !ok {
+		return fmt.Errorf("%w: %v", ErrRefused, id)
+	}
+	defer lease.Release()
+	ctx, stop := lease.Within(ctx)
+	defer stop()
+	return fn(ctx, lease.Value())
+}
+
+// Run is like [Group.Do] for the whole of a session: when fn ends the session is deleted, be it by a return, by a
+// panic, which goes on, or by runtime.Goexit.
+func (g *Group[K]) Run(ctx context.Context, id K, fn func(ctx context.Context, s *Session[K]) error) error {
+	lease, ok := g.Begin(id)
+	if !ok {
+		return fmt.Errorf("%w: %v", ErrRefused, id)
+	}
 	defer func() {
-		g.sessions.endTied(t, Deleted)
+		g.sessions.endTied(lease.record.ties, Deleted)
 		lease.Release()
 	}()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	session := t.context()
-	stop := context.AfterFunc(session, func() { cancel(context.Cause(session)) })
+	ctx, stop := lease.Within(ctx)
 	defer stop()
 	return fn(ctx, lease.Value())
 }

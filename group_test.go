@@ -380,7 +380,7 @@ func TestGroupRun(t *testing.T) {
 		err = g.Run(t.Context(), 1, func(ctx context.Context, s *sessionmap.Session[int]) error {
 			g.Delete(1)
 			g.Touch(1) // another session
-			<-ctx.Done()
+			assert.Error(t, ctx.Err(), "at once")
 			var ended *sessionmap.EndedError
 			assert.ErrorAs(t, context.Cause(ctx), &ended)
 			return context.Cause(ctx)
@@ -415,6 +415,76 @@ func TestGroupRun(t *testing.T) {
 		require.NoError(t, g.Close())
 		assert.ErrorIs(t, g.Run(t.Context(), 1, nil), sessionmap.ErrRefused)
 	})
+}
+
+// TestGroupDo: a round keeps its session, and leaves it.
+func TestGroupDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, sessionmap.WithTTL(idle))
+		for range 3 {
+			require.NoError(t, g.Do(t.Context(), 1, func(ctx context.Context, s *sessionmap.Session[int]) error {
+				time.Sleep(2 * idle)
+				synctest.Wait()
+				assert.True(t, g.Contains(s.ID()))
+				return ctx.Err()
+			}))
+			assert.True(t, g.Contains(1))
+		}
+		assert.EqualValues(t, 1, g.Stats().Sets)
+		err := g.Do(t.Context(), 1, func(ctx context.Context, _ *sessionmap.Session[int]) error {
+			g.Delete(1)
+			return context.Cause(ctx)
+		})
+		assert.EqualError(t, err, "sessionmap: the session has ended: deleted")
+		lease, ok := g.Begin(2)
+		require.True(t, ok)
+		ctx := lease.Context()
+		assert.NoError(t, ctx.Err())
+		stopped, stop := lease.Within(t.Context())
+		assert.NoError(t, stopped.Err())
+		stop()
+		assert.ErrorIs(t, context.Cause(stopped), context.Canceled)
+		g.Delete(2)
+		assert.Error(t, ctx.Err())
+		lease.Release()
+		require.NoError(t, g.Close())
+		assert.ErrorIs(t, g.Do(t.Context(), 1, nil), sessionmap.ErrRefused)
+		_, ok = g.Begin(1)
+		assert.False(t, ok)
+	})
+}
+
+// TestTiesAreLetGoOf: what a round has tied to its session goes with the round.
+func TestTiesAreLetGoOf(t *testing.T) {
+	g := newGroup(t)
+	lease, _ := g.Begin(1)
+	defer lease.Release()
+	for range 100 {
+		require.NoError(t, g.Do(t.Context(), 1, func(context.Context, *sessionmap.Session[int]) error { return nil }))
+	}
+	assert.Zero(t, sessionmap.EndsOf(lease))
+}
+
+// TestGuardSparesTheNext: the slow end of one session does not delete the key of the next one of that id.
+func TestGuardSparesTheNext(t *testing.T) {
+	g := newGroup(t)
+	var mu sync.Mutex
+	agents := map[int]string{}
+	a := sessionmap.NewAttribute[int](g, "a")
+	a.OnRemove(func(int, int, sessionmap.Cause) {
+		if g.Touch(1) {
+			agents[1] = "next"
+		}
+	})
+	sessionmap.NewGuard(g, &mu, agents)
+	a.Set(1, 1)
+	agents[1] = "first"
+	g.Delete(1)
+	assert.Equal(t, map[int]string{1: "next"}, agents)
+
+	// A guard that comes to know of the end when the next session is there already.
+	sessionmap.EndGuards(g, 1)
+	assert.Equal(t, map[int]string{1: "next"}, agents)
 }
 
 // TestGroupGoexit: a callback that ends its goroutine keeps nobody else from hearing of the end.

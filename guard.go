@@ -10,8 +10,9 @@ import (
 // its key is deleted from the map, under the map's own lock. So code that has such maps gets the safety net
 // by added lines: a NewGuard for each map, and a Touch where sessions are used. Its reads and writes stay.
 //
-// A Guard knows of a session from when it is touched, here or by an attribute of the group. A key that was put
-// into the map and never touched is found by Adopt.
+// A Guard knows of a session from when it is touched, here or by an attribute of the group. Touch first and then
+// put the key into the map, and do not put it where Touch is false. A key that was put without a Touch, or that the
+// end of its session has just overtaken, is found by Adopt.
 type Guard[K comparable] struct {
 	group *Group[K]
 	keys  func() []K
@@ -55,7 +56,11 @@ func NewSyncGuard[K comparable](g *Group[K], m *sync.Map) *Guard[K] {
 
 func newGuard[K comparable](g *Group[K], keys func() []K, del func(K)) *Guard[K] {
 	guard := &Guard[K]{group: g, keys: keys}
-	guard.stop = g.OnEnd(func(id K, _ Cause) { del(id) })
+	guard.stop = g.guards.add(func(id K) {
+		if !g.Contains(id) { // else the key is that of another session, which has begun since
+			del(id)
+		}
+	})
 	guard.Adopt()
 	return guard
 }

@@ -2,6 +2,7 @@ package sessionmap
 
 import (
 	"container/list"
+	"context"
 	"iter"
 	"runtime"
 	"sync/atomic"
@@ -106,6 +107,20 @@ func (l *Lease[K, V]) Value() V {
 
 // Done returns a channel that is closed when the session is ended under the lease.
 func (l *Lease[K, V]) Done() <-chan struct{} { return l.record.ties.done() }
+
+// Context returns a context that is cancelled when the session ends, as [RobustSessionMap.SessionContext] does.
+func (l *Lease[K, V]) Context() context.Context { return l.record.ties.context() }
+
+// Within returns a context for work in the session: it is done when ctx is, or when the session is ended, its cause then
+// being an [*EndedError]. stop ends it, and has to be called when the work is done.
+func (l *Lease[K, V]) Within(ctx context.Context) (within context.Context, stop func()) {
+	within, cancel := context.WithCancelCause(ctx)
+	forget := l.record.ties.whenEnded(func(cause Cause) { cancel(&EndedError{cause}) })
+	return within, func() {
+		forget()
+		cancel(nil)
+	}
+}
 
 // Release ends the lease; it is an access at the last moment of it. Further calls do nothing, nor does one on
 // a nil Lease.

@@ -263,7 +263,8 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 // Storing is an access, and reports the old value as [Replaced], be it the same pointer as the new one;
 // keep false removes the entry with the cause [Deleted]. fn runs without a lock and may run again when
 // another goroutine changes the entry meanwhile, so it should do nothing but compute; what a lost run
-// returned is forgotten. If fn panics nothing changes. On a closed map fn is not called; where the map
+// returned is forgotten. To append to a slice is to write to the old one's array, unless that is clipped:
+// append(slices.Clip(old), x). If fn panics nothing changes. On a closed map fn is not called; where the map
 // refuses the new value, as Set would, it is reported as [Rejected].
 func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V

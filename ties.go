@@ -2,6 +2,7 @@ package sessionmap
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"weak"
 )
@@ -18,22 +19,27 @@ type ties struct {
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
-	ends   []func(Cause)
+	ends   []*func(Cause)
 	closed chan struct{}      // by done
 	ctx    context.Context    // by context
 	unbind func() (done bool) // from the context that ends the entry
 }
 
-// whenEnded calls fn when the entry ends, or now if it has.
-func (t *ties) whenEnded(fn func(Cause)) {
+// whenEnded calls fn when the entry ends, or now if it has, unless cancel is called before.
+func (t *ties) whenEnded(fn func(Cause)) (cancel func()) {
 	t.mu.Lock()
 	ended := t.ended
 	if ended == 0 {
-		t.ends = append(t.ends, fn)
+		t.ends = append(t.ends, &fn)
 	}
 	t.mu.Unlock()
 	if ended != 0 {
 		fn(ended)
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.ends = slices.DeleteFunc(t.ends, func(other *func(Cause)) bool { return other == &fn })
 	}
 }
 
@@ -46,7 +52,7 @@ func (t *ties) end(cause Cause) {
 	t.mu.Unlock()
 	t.bind(nil)
 	for _, fn := range ends {
-		fn(cause)
+		(*fn)(cause)
 	}
 }
 

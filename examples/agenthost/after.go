@@ -75,8 +75,8 @@ func (h *afterHost) round(ctx context.Context, id, message string, ask ask) erro
 		return errNoSession
 	}
 	defer lease.Release()
-	ctx, cancel := h.untilEnd(ctx, id)
-	defer cancel()
+	ctx, stop := lease.Within(ctx)
+	defer stop()
 	agent, ok := h.agents.Get(id)
 	model, _ := h.models.Get(id)
 	if !ok {
@@ -102,17 +102,9 @@ func (h *afterHost) round(ctx context.Context, id, message string, ask ask) erro
 	return nil
 }
 
-// untilEnd returns ctx, cancelled when the session ends.
-func (h *afterHost) untilEnd(ctx context.Context, id string) (context.Context, context.CancelFunc) {
-	session, _ := h.sessions.Context(id)
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(session, func() { cancel(context.Cause(session)) })
-	return ctx, func() { stop(); cancel(nil) }
-}
-
 func (h *afterHost) held() []int {
-	return []int{h.agents.Stats().Live, h.models.Stats().Live, h.histories.Stats().Live, h.results.Stats().Live,
-		h.injected.Stats().Live, h.inFlight.Stats().Live, h.seen.Stats().Live, h.usage.Stats().Live, size(&h.tokens)}
+	return []int{h.agents.Len(), h.models.Len(), h.histories.Len(), h.results.Len(), h.injected.Len(),
+		h.inFlight.Len(), h.seen.Len(), h.usage.Len(), size(&h.tokens)}
 }
 
 func (h *afterHost) close() error { return h.sessions.Close() }
