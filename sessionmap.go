@@ -23,9 +23,20 @@
 //	   notes.go  what the readers of a large map touched ◄────┤
 //	   ttl.go    deadlines, and when to sweep            ◄────┘
 //
-// options.go has the options of New, events.go the sources of session.deleted events, the removal causes
-// and the callbacks, clock.go the time, stats.go the counters; entry.go says how the goroutines that meet at
+// options.go has the options of New, events.go the sources of session.deleted events and the removal causes,
+// report.go the callbacks, clock.go the time, stats.go the counters; entry.go says how the goroutines that meet at
 // one entry agree, box.go how it holds its value.
+//
+// What sessions need beyond that stands on two small things: ties.go, what is tied to the life of one entry, and
+// recent.go, what is remembered of keys that have none.
+//
+//	lease.go   a leased entry has the end of time for its last access, and is in no order and no heap
+//	ties.go    the end of an entry by a context, and the end of a context by an entry
+//	rename.go  another entry in the place of one, with its ties; tombstones, and names that are still good
+//	load.go    loads, and who may veto one
+//	index.go   whose a session is, kept in the same moment
+//	group.go   a map of session.go's sessions, which have a slot for each attribute.go; guard.go
+//	weak.go    on its own: values that go with their objects
 //
 // # What it costs
 //
