@@ -34,57 +34,31 @@ func newGroup(t *testing.T, opts ...sessionmap.Option) *sessionmap.Group[int] {
 // TestGroupOneLife: whatever ends a session ends all of its attributes, each reported once to its own callback
 // with the same cause, and then to OnEnd.
 func TestGroupOneLife(t *testing.T) {
-	ways := map[sessionmap.Cause]func(g *sessionmap.Group[int], bus *sessionmap.Bus[int], cancel func()){
-		sessionmap.Deleted:        func(g *sessionmap.Group[int], _ *sessionmap.Bus[int], _ func()) { g.Delete(1) },
-		sessionmap.SessionDeleted: func(_ *sessionmap.Group[int], bus *sessionmap.Bus[int], _ func()) { bus.Publish(1) },
-		sessionmap.Idle:           func(*sessionmap.Group[int], *sessionmap.Bus[int], func()) { time.Sleep(idle + time.Minute) },
-		sessionmap.Lifetime: func(g *sessionmap.Group[int], _ *sessionmap.Bus[int], _ func()) {
-			for range 61 {
-				time.Sleep(time.Minute)
-				if g.Contains(1) {
-					g.Touch(1)
-				}
-			}
-		},
-		sessionmap.Evicted: func(g *sessionmap.Group[int], _ *sessionmap.Bus[int], _ func()) {
-			for id := range 3 {
-				g.Touch(10 + id)
-			}
-		},
-		sessionmap.Cleared:     func(g *sessionmap.Group[int], _ *sessionmap.Bus[int], _ func()) { g.Clear() },
-		sessionmap.Closed:      func(g *sessionmap.Group[int], _ *sessionmap.Bus[int], _ func()) { _ = g.Close() },
-		sessionmap.ContextDone: func(_ *sessionmap.Group[int], _ *sessionmap.Bus[int], cancel func()) { cancel() },
-	}
-	for cause := range sessionmap.Causes {
-		if cause == sessionmap.Replaced || cause == sessionmap.Rejected {
-			continue // no end of a session
-		}
-		end, ok := ways[cause]
-		require.True(t, ok, "no way for %v", cause)
+	for cause := range ends {
 		t.Run(cause.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				bus := sessionmap.NewBus[int]()
-				g := newGroup(t, sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime), sessionmap.WithMaxSize(3), sessionmap.WithSessionDeleted(bus))
-				var told []string
+				g := newGroup(t, featureOptions(bus)...)
+				var told lines
 				names := sessionmap.NewAttribute[string](g, "name", sessionmap.WithOnRemove(func(id int, name string, cause sessionmap.Cause) {
-					told = append(told, fmt.Sprint("name ", id, " ", name, " ", cause))
+					told.add("name", id, name, cause)
 				}))
 				ages := sessionmap.NewAttribute[*int](g, "age")
 				ages.OnRemove(func(id int, age *int, cause sessionmap.Cause) {
-					told = append(told, fmt.Sprint("age ", id, " ", *age, " ", cause))
+					told.add("age", id, *age, cause)
 				})
-				g.OnEnd(func(id int, cause sessionmap.Cause) { told = append(told, fmt.Sprint("end ", id, " ", cause)) })
+				g.OnEnd(func(id int, cause sessionmap.Cause) { told.add("end", id, cause) })
 				age := 7
 				require.True(t, names.Set(1, "Ada"))
 				require.True(t, ages.Set(1, &age))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				require.True(t, g.BindContext(ctx, 1))
-				end(g, bus, cancel)
-				synctest.Wait()
+				endableGroup(g, bus, 1, cancel).endBy(t, cause)
 				want := []string{fmt.Sprint("name 1 Ada ", cause), fmt.Sprint("age 1 7 ", cause), fmt.Sprint("end 1 ", cause)}
-				require.GreaterOrEqual(t, len(told), 3)
-				assert.Equal(t, want, told[:3])
+				got := told.take()
+				require.GreaterOrEqual(t, len(got), 3)
+				assert.Equal(t, want, got[:3])
 				_, ok := names.Get(1)
 				assert.False(t, ok)
 				_, ok = ages.Get(1)

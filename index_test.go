@@ -33,7 +33,7 @@ type indexed struct {
 	acquire func(id int) (release func())
 	rename  func(from, to int) error
 	check   func() error
-	left    *[]string
+	left    *lines
 	index   *sessionmap.Index[int, string]
 }
 
@@ -41,10 +41,10 @@ type indexed struct {
 func onBothIndexed(t *testing.T, opts []sessionmap.Option, limit []sessionmap.Option, test func(t *testing.T, x indexed)) {
 	t.Run("map", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			var left []string
+			var left lines
 			m := newMap[int, *login](t, opts...)
 			m.OnRemove(func(id int, l *login, cause sessionmap.Cause) {
-				left = append(left, fmt.Sprint(id, " ", l.user, " ", cause))
+				left.add(id, l.user, cause)
 			})
 			test(t, indexed{
 				m.Set, m.Update, m.Take, m.Delete, m.Clear, m.Contains,
@@ -56,12 +56,12 @@ func onBothIndexed(t *testing.T, opts []sessionmap.Option, limit []sessionmap.Op
 	})
 	t.Run("attribute", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			var left []string
+			var left lines
 			g := newGroup(t, opts...)
 			sessionmap.NewAttribute[int](g, "other")
 			a := sessionmap.NewAttribute[*login](g, "login")
 			a.OnRemove(func(id int, l *login, cause sessionmap.Cause) {
-				left = append(left, fmt.Sprint(id, " ", l.user, " ", cause))
+				left.add(id, l.user, cause)
 			})
 			test(t, indexed{
 				a.Set, a.Update, a.Take, g.Delete, g.Clear, g.Contains,
@@ -74,12 +74,6 @@ func onBothIndexed(t *testing.T, opts []sessionmap.Option, limit []sessionmap.Op
 }
 
 func (x indexed) of(user string) []int { return slices.Collect(x.index.Of(user)) }
-
-func (x indexed) takeLeft() []string {
-	left := *x.left
-	*x.left = nil
-	return left
-}
 
 // TestIndex: it follows every change of a session's owner, and every end.
 func TestIndex(t *testing.T) {
@@ -115,9 +109,9 @@ func TestIndex(t *testing.T) {
 		require.NoError(t, x.rename(2, 12))
 		assert.Equal(t, []int{0, 12}, x.of("ada"))
 		require.NoError(t, x.check())
-		x.takeLeft()
+		x.left.take()
 		assert.Equal(t, 2, x.index.DeleteBy("ada"))
-		assert.Equal(t, []string{"0 ada deleted", "12 ada deleted"}, x.takeLeft())
+		assert.Equal(t, []string{"0 ada deleted", "12 ada deleted"}, x.left.take())
 		assert.Zero(t, x.index.DeleteBy("ada"))
 
 		x.set(20, of("bob"))
@@ -144,39 +138,39 @@ func TestIndexEndOldest(t *testing.T) {
 		x.set(1, of("ada"))
 		x.set(2, of("ada"))
 		x.set(3, of("bob"))
-		require.Empty(t, x.takeLeft())
+		require.Empty(t, x.left.take())
 		assert.True(t, x.set(4, of("ada")))
-		assert.Equal(t, []string{"1 ada evicted"}, x.takeLeft(), "ada's oldest; nothing else for the bound")
+		assert.Equal(t, []string{"1 ada evicted"}, x.left.take(), "ada's oldest; nothing else for the bound")
 		assert.Equal(t, []int{2, 4}, x.of("ada"))
 		assert.True(t, x.set(4, of("ada")), "one of hers already")
-		assert.Equal(t, []string{"4 ada replaced"}, x.takeLeft())
+		assert.Equal(t, []string{"4 ada replaced"}, x.left.take())
 		assert.True(t, x.set(3, of("ada")), "it changes hands")
-		assert.ElementsMatch(t, []string{"2 ada evicted", "3 bob replaced"}, x.takeLeft())
+		assert.ElementsMatch(t, []string{"2 ada evicted", "3 bob replaced"}, x.left.take())
 		assert.Equal(t, []int{4, 3}, x.of("ada"))
 
 		release := x.acquire(4)
 		assert.True(t, x.set(5, of("ada")))
-		assert.Equal(t, []string{"3 ada evicted"}, x.takeLeft(), "the oldest that is not leased")
+		assert.Equal(t, []string{"3 ada evicted"}, x.left.take(), "the oldest that is not leased")
 		releaseBoth := x.acquire(5)
 		assert.False(t, x.set(6, of("ada")), "all are leased")
-		assert.Contains(t, x.takeLeft(), "6 ada rejected")
+		assert.Contains(t, x.left.take(), "6 ada rejected")
 		assert.False(t, x.set(4, of("ada")) && false)
 		release()
 		releaseBoth()
-		x.takeLeft()
+		x.left.take()
 		require.NoError(t, x.check())
 
 		time.Sleep(idle)
 		synctest.Wait() // the one sweep there is
 		x.clear()
-		x.takeLeft()
+		x.left.take()
 		x.set(7, of("eve"))
 		time.Sleep(idle)
 		x.set(1, of("ada"))
 		x.set(2, of("ada"))
-		x.takeLeft()
+		x.left.take()
 		assert.True(t, x.set(7, of("ada")), "its key's former session is expired, and she has too many")
-		assert.ElementsMatch(t, []string{"7 eve idle", "1 ada evicted"}, x.takeLeft())
+		assert.ElementsMatch(t, []string{"7 eve idle", "1 ada evicted"}, x.left.take())
 		require.NoError(t, x.check())
 	})
 }
@@ -188,13 +182,13 @@ func TestIndexRejectNew(t *testing.T) {
 		x.set(2, of("ada"))
 		x.set(3, of("bob"))
 		assert.False(t, x.set(4, of("ada")))
-		assert.Equal(t, []string{"4 ada rejected"}, x.takeLeft())
+		assert.Equal(t, []string{"4 ada rejected"}, x.left.take())
 		assert.False(t, x.set(3, of("ada")), "nor does a session change hands")
-		assert.Equal(t, []string{"3 ada rejected"}, x.takeLeft())
+		assert.Equal(t, []string{"3 ada rejected"}, x.left.take())
 		assert.Equal(t, []int{3}, x.of("bob"))
 		_, ok := x.update(3, func(*login, bool) (*login, bool) { return of("ada"), true })
 		assert.True(t, ok)
-		assert.Equal(t, []string{"3 ada rejected"}, x.takeLeft())
+		assert.Equal(t, []string{"3 ada rejected"}, x.left.take())
 		assert.Equal(t, []int{3}, x.of("bob"))
 		_, ok = x.update(4, func(*login, bool) (*login, bool) { return of("ada"), true })
 		assert.False(t, ok)

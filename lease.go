@@ -34,6 +34,9 @@ type leaseRecord struct {
 	released bool // guarded by the map's lock
 }
 
+// leaseCheck is after how long, at the least, a sweep looks for leases that are lost or overdue.
+const leaseCheck = int64(10 * time.Second)
+
 // leases are the leases of a policy. Guarded by the map's lock, but for the counts.
 type leases struct {
 	young   list.List // of *leaseRecord, the oldest in front
@@ -76,7 +79,7 @@ func (l *leases) sift(by int64) (n int) {
 func (m *RobustSessionMap[K, V]) Acquire(key K) (lease *Lease[K, V], ok bool) {
 	m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) {
 		r := p.acquire(e, now)
-		m.sweeper.arm(after(now, m.sweeper.interval), now)
+		m.sweeper.arm(after(now, leaseCheck), now)
 		lease = &Lease[K, V]{m: m, record: r, value: e.value.Load()}
 	})
 	if lease == nil {

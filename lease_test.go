@@ -47,79 +47,29 @@ func isDone(done <-chan struct{}) bool {
 	}
 }
 
-// leasedWays has, for every Cause, the way in which an entry comes to leave with it, and whether a lease is in
-// that way.
-var leasedWays = map[sessionmap.Cause]struct {
-	leaseHelps bool
-	opts       []sessionmap.Option
-	end        func(m *sessionmap.RobustSessionMap[int, int], bus *sessionmap.Bus[int], cancel func())
-}{
-	sessionmap.Replaced: {end: func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Bus[int], _ func()) { m.Set(1, 2) }},
-	sessionmap.Deleted:  {end: func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Bus[int], _ func()) { m.Delete(1) }},
-	sessionmap.SessionDeleted: {end: func(_ *sessionmap.RobustSessionMap[int, int], bus *sessionmap.Bus[int], _ func()) {
-		bus.Publish(1)
-	}},
-	sessionmap.Idle: {
-		leaseHelps: true,
-		opts:       []sessionmap.Option{sessionmap.WithTTL(idle)},
-		end:        func(*sessionmap.RobustSessionMap[int, int], *sessionmap.Bus[int], func()) { time.Sleep(idle) },
-	},
-	sessionmap.Lifetime: {
-		leaseHelps: true,
-		opts:       []sessionmap.Option{sessionmap.WithMaxLifetime(lifetime)},
-		end:        func(*sessionmap.RobustSessionMap[int, int], *sessionmap.Bus[int], func()) { time.Sleep(lifetime) },
-	},
-	sessionmap.Evicted: {
-		leaseHelps: true,
-		opts:       []sessionmap.Option{sessionmap.WithMaxSize(2)},
-		end: func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Bus[int], _ func()) {
-			for key := range 5 {
-				m.Set(100+key, 0)
-			}
-		},
-	},
-	sessionmap.Cleared:     {end: func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Bus[int], _ func()) { m.Clear() }},
-	sessionmap.Closed:      {end: func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Bus[int], _ func()) { _ = m.Close() }},
-	sessionmap.ContextDone: {end: func(_ *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Bus[int], cancel func()) { cancel() }},
-	sessionmap.Rejected: {
-		leaseHelps: true, // of itself: what is rejected is the other one
-		opts:       []sessionmap.Option{sessionmap.WithMaxSize(1)},
-		end: func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Bus[int], _ func()) {
-			m.Set(2, 2)
-		},
-	},
-}
-
 // TestPromise5EveryCause: a lease is in the way of every backstop, and of nothing explicit; then its holder can
 // tell. No removal path forgets it.
 func TestPromise5EveryCause(t *testing.T) {
-	for cause := range sessionmap.Causes {
-		way, ok := leasedWays[cause]
-		require.True(t, ok, "no way for %v", cause)
-		assert.Equal(t, cause.Backstop() || cause == sessionmap.Rejected, way.leaseHelps, cause)
+	for cause := range ends {
 		for _, leased := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v/leased=%v", cause, leased), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var left removals
 					bus := sessionmap.NewBus[int]()
-					opts := append([]sessionmap.Option{sessionmap.WithTTL(0), left.option(), sessionmap.WithSessionDeleted(bus)}, way.opts...)
-					m := newMap[int, int](t, opts...)
+					m := newMap[int, int](t, append(featureOptions(bus), left.option())...)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					m.SetContext(ctx, 1, 1)
 					var lease *sessionmap.Lease[int, int]
 					if leased {
-						lease, ok = m.Acquire(1)
-						require.True(t, ok)
+						lease, _ = m.Acquire(1)
 					}
-					way.end(m, bus, cancel)
-					time.Sleep(2 * time.Minute) // a sweep
-					synctest.Wait()
+					endableMap(m, bus, 1, 0, cancel).endBy(t, cause)
 
-					stays := leased && way.leaseHelps || cause == sessionmap.Replaced
+					stays := leased && cause.Backstop()
 					assert.Equal(t, stays, m.Contains(1))
-					reported := slices.Contains(left.take(), removal{1, 1, cause})
-					assert.Equal(t, !(leased && way.leaseHelps) && cause != sessionmap.Rejected, reported)
+					assert.Equal(t, !stays, slices.Contains(left.take(), removal{1, 1, cause}))
+					assert.NoError(t, sessionmap.CheckInvariants(m))
 					if leased {
 						assert.Equal(t, !stays, isDone(lease.Done()))
 						lease.Release()
@@ -173,6 +123,7 @@ func TestPromise5FullOfLeases(t *testing.T) {
 	assert.True(t, m.Set(1, 12), "what is there can be overwritten")
 	assert.Equal(t, []removal{{1, 1, sessionmap.Replaced}}, left.take())
 	assert.Equal(t, 12, leases[1].Value())
+	assert.False(t, isDone(leases[1].Done()))
 	leases[2].Release()
 	leases[1].Release()
 	assert.True(t, m.Set(9, 13))

@@ -30,6 +30,7 @@ type modelEntry struct {
 	key, value        int
 	created, accessed time.Time
 	idle              time.Duration
+	leases            []*sessionmap.Lease[int, int]
 }
 
 type removal struct {
@@ -38,6 +39,9 @@ type removal struct {
 }
 
 func (m *model) deadline(e *modelEntry) (at time.Time, cause sessionmap.Cause) {
+	if len(e.leases) > 0 {
+		return at, cause
+	}
 	if e.idle > 0 {
 		at, cause = e.accessed.Add(e.idle), sessionmap.Idle
 	}
@@ -130,10 +134,11 @@ func (p *program) insert(key, value int, idle time.Duration) {
 		if someExpired {
 			require.Equal(p.t, 1, p.expectExpired(false), "an expired entry gives way, and no other")
 		} else {
-			p.remove(m.entries[0], sessionmap.Evicted)
+			oldest := slices.IndexFunc(m.entries, func(e *modelEntry) bool { return len(e.leases) == 0 })
+			p.remove(m.entries[oldest], sessionmap.Evicted)
 		}
 	}
-	m.entries = append(m.entries, &modelEntry{key, value, now, now, idle})
+	m.entries = append(m.entries, &modelEntry{key: key, value: value, created: now, accessed: now, idle: idle})
 	m.sets++
 }
 
@@ -170,7 +175,7 @@ func (p *program) step() string {
 			require.Equal(t, e.value, value)
 		}
 	}
-	switch op := p.rng.IntN(100); {
+	switch op := p.rng.IntN(110); {
 	case op < 20:
 		check(m.Get(key))
 		if e != nil {
@@ -265,6 +270,52 @@ func (p *program) step() string {
 	case op < 85:
 		p.compareAll()
 		return "All"
+	case op < 89:
+		leased := 0
+		for _, e := range p.model.entries {
+			if len(e.leases) > 0 {
+				leased++
+			}
+		}
+		if p.model.maxSize > 0 && leased >= p.model.maxSize-1 && (e == nil || len(e.leases) == 0) {
+			return "no Acquire: something has to give way"
+		}
+		lease, ok := m.Acquire(key)
+		require.Equal(t, e != nil, ok)
+		if ok {
+			e.leases = append(e.leases, lease)
+			p.model.access(e, now)
+			check(lease.Value(), lease.Key() == key)
+		}
+		p.expectExpired(false) // one of that key goes on the occasion
+		return fmt.Sprintf("Acquire %d", key)
+	case op < 93:
+		for _, e := range p.model.entries {
+			if n := len(e.leases); n > 0 {
+				e.leases[n-1].Release()
+				e.leases[n-1].Release()
+				if e.leases = e.leases[:n-1]; n == 1 {
+					p.model.access(e, now)
+				}
+				return fmt.Sprintf("Release %d", e.key)
+			}
+		}
+		return "nothing to release"
+	case op < 97:
+		to := p.rng.IntN(2 * max(8, p.model.maxSize))
+		taken := p.model.live(to, now)
+		err := m.Rename(key, to)
+		switch {
+		case e == nil:
+			require.ErrorIs(t, err, sessionmap.ErrNotFound)
+		case taken != nil && taken != e:
+			require.ErrorIs(t, err, sessionmap.ErrExists)
+		default:
+			require.NoError(t, err)
+			e.key = to
+		}
+		p.expectExpired(false)
+		return fmt.Sprintf("Rename %d %d", key, to)
 	default:
 		pause := time.Duration(p.rng.IntN(8)) * time.Second
 		time.Sleep(pause)
@@ -289,7 +340,12 @@ func (p *program) compareAll() {
 		require.True(t, ok)
 		at, _ := p.model.deadline(e)
 		require.WithinDuration(t, e.created, entry.Created, 0)
-		require.WithinDuration(t, e.accessed, entry.LastAccess, 0)
+		if entry.Leased {
+			require.WithinDuration(t, now, entry.LastAccess, 0)
+		} else {
+			require.WithinDuration(t, e.accessed, entry.LastAccess, 0)
+		}
+		require.Equal(t, len(e.leases) > 0, entry.Leased)
 		require.WithinDuration(t, at, entry.Deadline, 0)
 		require.Equal(t, e.idle, entry.IdleTimeout)
 	}

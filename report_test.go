@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,42 +30,17 @@ func (r *resource) Close() error {
 
 // TestCloser: what leaves is closed, once, whatever the cause, after OnRemove has seen it open.
 func TestCloser(t *testing.T) {
-	ways := map[sessionmap.Cause]func(m *sessionmap.RobustSessionMap[int, *resource], bus *sessionmap.Bus[int], cancel func()){
-		sessionmap.Replaced: func(m *sessionmap.RobustSessionMap[int, *resource], _ *sessionmap.Bus[int], _ func()) {
-			m.Set(1, new(resource))
-		},
-		sessionmap.Deleted: func(m *sessionmap.RobustSessionMap[int, *resource], _ *sessionmap.Bus[int], _ func()) { m.Delete(1) },
-		sessionmap.SessionDeleted: func(_ *sessionmap.RobustSessionMap[int, *resource], bus *sessionmap.Bus[int], _ func()) {
-			bus.Publish(1)
-		},
-		sessionmap.Idle: func(*sessionmap.RobustSessionMap[int, *resource], *sessionmap.Bus[int], func()) { time.Sleep(idle) },
-		sessionmap.Lifetime: func(m *sessionmap.RobustSessionMap[int, *resource], _ *sessionmap.Bus[int], _ func()) {
-			for range 60 {
-				time.Sleep(time.Minute)
-				m.Touch(1)
-			}
-		},
-		sessionmap.Evicted: func(m *sessionmap.RobustSessionMap[int, *resource], _ *sessionmap.Bus[int], _ func()) {
-			m.Set(2, new(resource))
-			m.Set(3, new(resource))
-		},
-		sessionmap.Cleared:     func(m *sessionmap.RobustSessionMap[int, *resource], _ *sessionmap.Bus[int], _ func()) { m.Clear() },
-		sessionmap.Closed:      func(m *sessionmap.RobustSessionMap[int, *resource], _ *sessionmap.Bus[int], _ func()) { _ = m.Close() },
-		sessionmap.ContextDone: func(_ *sessionmap.RobustSessionMap[int, *resource], _ *sessionmap.Bus[int], cancel func()) { cancel() },
-	}
 	for cause := range sessionmap.Causes {
-		end, ok := ways[cause]
 		if cause == sessionmap.Rejected {
 			continue // below
 		}
-		require.True(t, ok, "no way for %v", cause)
 		t.Run(cause.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				bus := sessionmap.NewBus[int]()
 				r := new(resource)
 				heard := 0
 				var ending atomic.Bool
-				m := newMap[int, *resource](t, sessionmap.WithCloser(), sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime), sessionmap.WithMaxSize(2), sessionmap.WithSessionDeleted(bus))
+				m := newMap[int, *resource](t, append(featureOptions(bus), sessionmap.WithCloser())...)
 				m.OnRemove(func(_ int, left *resource, why sessionmap.Cause) {
 					if left == r && ending.Load() {
 						heard++
@@ -81,9 +55,11 @@ func TestCloser(t *testing.T) {
 				m.Update(1, func(old *resource, _ bool) (*resource, bool) { return old, true })
 				assert.Equal(t, 0, r.closed, "replaced by itself it stays open")
 				ending.Store(true)
-				end(m, bus, cancel)
-				time.Sleep(time.Minute)
-				synctest.Wait()
+				if cause == sessionmap.Replaced {
+					m.Set(1, new(resource))
+				} else {
+					endableMap(m, bus, 1, new(resource), cancel).endBy(t, cause)
+				}
 				assert.Equal(t, 1, heard)
 				assert.Equal(t, 1, r.closed)
 				m.Clear()

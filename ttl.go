@@ -209,10 +209,11 @@ func (m *RobustSessionMap[K, V]) answer(a *alarm, work func(), next func(now int
 func (m *RobustSessionMap[K, V]) sweepInBackground() {
 	m.answer(&m.sweeper, func() { m.sweep() }, func(now int64) int64 {
 		p := m.policy.Load()
+		next := min(p.nextDeadline(), m.keys.deadline())
 		if p.leases.held.Load() > 0 {
-			return now // to check these; the interval says when that is
+			next = min(next, after(now, leaseCheck))
 		}
-		return min(p.nextDeadline(), m.keys.deadline())
+		return next
 	})
 }
 
