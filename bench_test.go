@@ -68,6 +68,47 @@ func perOp(b *testing.B, goroutines int, op func(random uint64)) {
 	wg.Wait()
 }
 
+// BenchmarkSession times what sessions need beyond a map, beside a Get of one.
+func BenchmarkSession(b *testing.B) {
+	for _, n := range benchSizes[:2] {
+		ids := sessionIDs(n)
+		m := filled(n)
+		g := sessionmap.MustNewGroup[string](sessionmap.WithMaxSize(n))
+		agents := sessionmap.NewAttribute[*agent](g, "agent")
+		indexed := filled(n)
+		sessionmap.NewIndex(indexed, func(_ string, a *agent) int { return 1 + a.n%(n/4) })
+		for i, id := range ids {
+			agents.Set(id, &agent{i})
+		}
+		a := &agent{1}
+		for _, bench := range []struct {
+			op string
+			do func(id string)
+		}{
+			{"get", func(id string) { m.Get(id) }},
+			{"getattribute", func(id string) { agents.Get(id) }},
+			{"setattribute", func(id string) { agents.Set(id, a) }},
+			{"lease", func(id string) {
+				lease, _ := m.Acquire(id)
+				lease.Release()
+			}},
+			{"rename", func(id string) {
+				if m.Rename(id, id+"'") == nil {
+					_ = m.Rename(id+"'", id)
+				}
+			}},
+			{"overwriteindexed", func(id string) { indexed.Set(id, a) }},
+		} {
+			for _, goroutines := range benchGoroutines[:2] {
+				b.Run(fmt.Sprintf("op=%s/len=%d/goroutines=%d", bench.op, n, goroutines), func(b *testing.B) {
+					perOp(b, goroutines, func(r uint64) { bench.do(ids[r%uint64(n)]) })
+				})
+			}
+		}
+		_, _, _ = m.Close(), g.Close(), indexed.Close()
+	}
+}
+
 // BenchmarkMap times the operations of the map. The random number chooses a key uniformly, the worst case for the caches.
 func BenchmarkMap(b *testing.B) {
 	type setup func(n int) (op func(random uint64), m *sessionmap.RobustSessionMap[string, *agent])

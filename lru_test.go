@@ -469,6 +469,19 @@ func TestRestoreIdle(t *testing.T) {
 	m.endAll(was, Cleared)
 }
 
+// TestReleaseDuringClear: a lease that is released when Clear has taken the policy away, but not ended the entry
+// yet, leaves the new policy alone.
+func TestReleaseDuringClear(t *testing.T) {
+	m := MustNew[int, int]()
+	defer m.Close()
+	m.Set(1, 1)
+	lease, _ := m.Acquire(1)
+	was := m.policy.Swap(m.newPolicy())
+	lease.Release()
+	assert.NoError(t, CheckInvariants(m))
+	assert.Equal(t, 1, m.endAll(was, Cleared))
+}
+
 // TestUpdateDuringClear: an Update that found its entry before Clear took the policy away works on the old one.
 func TestUpdateDuringClear(t *testing.T) {
 	left := map[int]Cause{}
