@@ -292,6 +292,7 @@ func TestLeasesConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	require.NoError(t, m.Close()) // no sweep is under way
 	s := m.Stats()
 	assert.Zero(t, s.Leases)
 	var removed uint64
