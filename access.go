@@ -40,8 +40,12 @@ func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 			return box
 		}
 	}
-	if e := m.underNewKey(key); e != nil && m.touch(p, e) {
-		return e.value.Load()
+	for e := m.underNewKey(key); e != nil; e = m.underNewKey(key) { // again if it has just been renamed once more
+		if m.touch(p, e) {
+			if box := e.value.Load(); box != nil {
+				return box
+			}
+		}
 	}
 	return nil
 }
@@ -80,7 +84,7 @@ func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *boxed[V]) {
 			return e, box
 		}
 	}
-	if e := m.underNewKey(key); e != nil {
+	for e := m.underNewKey(key); e != nil; e = m.underNewKey(key) {
 		if box := m.valueOf(e); box != nil {
 			return e, box
 		}

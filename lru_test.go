@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -467,6 +468,26 @@ func TestRestoreIdle(t *testing.T) {
 	assert.EqualValues(t, DefaultTTL, e.idle(m.timeouts))
 	assert.NoError(t, CheckInvariants(m))
 	m.endAll(was, Cleared)
+}
+
+// TestSessionEndsForGood: no slot of a session that has ended takes a value, not even one that it did not have yet.
+func TestSessionEndsForGood(t *testing.T) {
+	for _, used := range []int{0, slotsPerPiece, 3 * slotsPerPiece} {
+		s := newSession(1)
+		box := (*slotBox)(unsafe.Pointer(new(int)))
+		_, ok := s.first.at(used).swap(box)
+		require.True(t, ok)
+		for i, ended := range s.first.end() {
+			assert.Equal(t, used, i)
+			assert.Equal(t, box, ended)
+		}
+		for i := range 6 * slotsPerPiece {
+			_, ok := s.first.at(i).swap(box)
+			assert.False(t, ok)
+			assert.Nil(t, s.first.find(i).value())
+		}
+		assert.Zero(t, s.first.used())
+	}
 }
 
 // TestReleaseDuringClear: a lease that is released when Clear has taken the policy away, but not ended the entry

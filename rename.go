@@ -125,24 +125,25 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32, out
 	if m.refuses(new, now) {
 		return fmt.Errorf("%w: Rename to %v", ErrRefused, new)
 	}
-	to = p.rename(from, new, newHash)
-	if m.keys.renamed.window > 0 {
-		m.keys.renamed.put(old, p.tie(to), now)
+	if m.keys.renamed.window > 0 { // before the entry has gone from under its old key
+		m.keys.renamed.put(old, p.tie(from), now)
 		m.renames.Store(true)
 		m.sweeper.arm(m.keys.renamed.deadline(), now)
 	}
+	p.rename(from, new, newHash)
 	return nil
 }
 
-// rename puts another entry in the place of from, with the key new. While both are in the table they are moving:
-// who meets one of them waits for the lock that the caller holds, and looks again.
-func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) *entry[K, V] {
+// rename puts another entry in the place of from, with the key new. That is in the table before from has gone, but
+// moving until then: who meets it waits for the lock that the caller holds, and looks again. So whoever has missed
+// the one finds the other.
+func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) {
 	to := newEntry[K, V](false)
 	to.key, to.hash, to.created = new, hash, from.created
 	to.accessed.Store(moving)
 	p.table.insert(to)
 
-	accessed := from.accessed.Swap(moving)
+	accessed := from.accessed.Swap(gone)
 	box := from.value.Swap(nil)
 	p.recency.withdraw(from)
 	p.deadlines.remove(from)
@@ -160,6 +161,4 @@ func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) *entry[K, V
 		p.index(to)
 	}
 	p.table.remove(from)
-	from.accessed.Store(gone)
-	return to
 }

@@ -213,6 +213,29 @@ func TestRenameGrace(t *testing.T) {
 	})
 }
 
+// TestRenameGraceHoldsMeanwhile: the first of many ids is readable all the time.
+func TestRenameGraceHoldsMeanwhile(t *testing.T) {
+	m := newMap[int, int](t, sessionmap.WithRenameGrace(time.Hour))
+	m.Set(0, 7)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for !stop.Load() {
+				value, ok := m.Get(0)
+				assert.True(t, ok)
+				assert.Equal(t, 7, value)
+				assert.True(t, m.Contains(0))
+			}
+		})
+	}
+	for i := range 5000 {
+		assert.NoError(t, m.Rename(i, i+1))
+	}
+	stop.Store(true)
+	wg.Wait()
+}
+
 // TestRenameAtomic: sessions are renamed back and forth. Whoever looks for one under the one key and then under the
 // other, between two renames at the most, finds it.
 func TestRenameAtomic(t *testing.T) {

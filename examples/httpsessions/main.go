@@ -1,12 +1,13 @@
-// Httpsessions is a web server with sessions: login, a page that counts visits, logout; an idle timeout
-// and an absolute lifetime; and a shutdown that releases what the sessions own.
+// Httpsessions is a web server with sessions: login, a page that counts visits, another id for a session, logout
+// here and everywhere; an idle timeout, an absolute lifetime and a limit for each user; and a shutdown that
+// releases what the sessions own.
 //
 //	go run ./examples/httpsessions                # plays one visit against itself, and ends
 //	go run ./examples/httpsessions -addr :8080    # serves until interrupted
 //
-//	main.go ─► server.go   the handlers, the cookie, the map
-//	   │           └─► session.go   what a session owns
-//	   └─────► visit.go    a browser's part of one visit
+//	main.go ─► server.go   the handlers, the cookie
+//	   │           └─► session.go   the sessions, and what they own
+//	   └─────► visit.go    the browsers' part of one visit
 package main
 
 import (
@@ -24,9 +25,11 @@ import (
 )
 
 func main() {
-	c := config{Idle: 30 * time.Minute, Lifetime: 8 * time.Hour, MaxSessions: 10_000}
+	c := config{Idle: 30 * time.Minute, Lifetime: 8 * time.Hour, RenewGrace: 10 * time.Second, MaxSessions: 10_000, PerUser: 3}
 	flag.DurationVar(&c.Idle, "idle", c.Idle, "end a session that has not been used for this long")
 	flag.DurationVar(&c.Lifetime, "lifetime", c.Lifetime, "end a session after this long, however busy it is")
+	flag.DurationVar(&c.RenewGrace, "renew-grace", c.RenewGrace, "take the old id of a renewed session for this long")
+	flag.IntVar(&c.PerUser, "per-user", c.PerUser, "end a user's oldest session when there would be more than this many")
 	flag.BoolVar(&c.SecureCookie, "secure", false, "let browsers send the cookie over TLS only; set it wherever there is TLS")
 	addr := flag.String("addr", "", "serve on this `address` until interrupted; without it, play one visit and end")
 	flag.Parse()

@@ -10,34 +10,47 @@ import (
 	"strings"
 )
 
-// visit does over HTTP what somebody with a browser would: look, log in, look twice, log out, look again.
-// It fails where the server's answer is not the one to expect.
+// visit does over HTTP what somebody with two browsers would: look, log in, look, get a new id, look again; log in
+// and look with the other one; log out everywhere from there; log in and out once more. It fails where the
+// server's answer is not the one to expect.
 func visit(ctx context.Context, w io.Writer, server string) error {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return err
-	}
-	client := &http.Client{Jar: jar}
-	defer client.CloseIdleConnections()
+	ada := url.Values{"user": {"Ada"}}
+	browsers := map[string]*http.Client{}
 	for _, step := range []struct {
-		method, path string
-		form         url.Values
-		want         int
+		browser, method, path string
+		form                  url.Values
+		want                  int
 	}{
-		{"GET", "/", nil, http.StatusUnauthorized},
-		{"POST", "/login", url.Values{"user": {"Ada"}}, http.StatusOK},
-		{"GET", "/", nil, http.StatusOK},
-		{"GET", "/", nil, http.StatusOK},
-		{"POST", "/logout", nil, http.StatusOK},
-		{"GET", "/", nil, http.StatusUnauthorized},
+		{"laptop", "GET", "/", nil, http.StatusUnauthorized},
+		{"laptop", "POST", "/login", ada, http.StatusOK},
+		{"laptop", "GET", "/", nil, http.StatusOK},
+		{"laptop", "POST", "/renew", nil, http.StatusOK},
+		{"laptop", "GET", "/", nil, http.StatusOK},
+		{"phone", "POST", "/login", ada, http.StatusOK},
+		{"phone", "GET", "/", nil, http.StatusOK},
+		{"phone", "POST", "/logout-everywhere", nil, http.StatusOK},
+		{"laptop", "GET", "/", nil, http.StatusUnauthorized},
+		{"laptop", "POST", "/login", ada, http.StatusOK},
+		{"laptop", "POST", "/logout", nil, http.StatusOK},
+		{"laptop", "GET", "/", nil, http.StatusUnauthorized},
 	} {
+		client := browsers[step.browser]
+		if client == nil {
+			jar, err := cookiejar.New(nil)
+			if err != nil {
+				return err
+			}
+			client = &http.Client{Jar: jar}
+			defer client.CloseIdleConnections()
+			browsers[step.browser] = client
+		}
 		status, body, err := send(ctx, client, step.method, server+step.path, step.form)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%-4s %-8s %d %s", step.method, step.path, status, body)
+		fmt.Fprintf(w, "%-6s  %-4s %-18s  %d %s", step.browser, step.method, step.path, status, body)
 		if status != step.want {
-			return fmt.Errorf("%s %s: status %d, want %d", step.method, step.path, status, step.want)
+			return fmt.Errorf("%s: %s %s: status %d, want %d", step.browser, step.method, step.path, status, step.want)
 		}
 	}
 	return nil
