@@ -68,7 +68,7 @@ type visitor struct {
 }
 
 // leased makes a handler for those who are logged in. Their session is leased for as long as the request runs, so
-// that no timeout and no other's login takes the journal away meanwhile. A logout does: then the lease's Done is
+// that no timeout and no other login takes the journal away meanwhile. A logout does: then the lease's Done is
 // closed.
 func (s *server) leased(handle func(http.ResponseWriter, *http.Request, visitor)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
