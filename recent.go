@@ -42,12 +42,6 @@ func (r *recent[K, T]) get(key K, now int64) (value T, ok bool) {
 	return found.value, true
 }
 
-// drop forgets key now.
-func (r *recent[K, T]) drop(key K) {
-	delete(r.young, key)
-	delete(r.old, key)
-}
-
 // forget lets go of what is out of date.
 func (r *recent[K, T]) forget(now int64) {
 	for n := 0; n < 2 && r.len() > 0 && now-r.began >= r.window; n++ {
