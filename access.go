@@ -11,7 +11,7 @@ import (
 // left once the lock is released.
 
 func (m *RobustSessionMap[K, V]) newPolicy() *policy[K, V] {
-	p := newPolicy[K, V](m.timeouts, m.maxSize, m.clock)
+	p := newPolicy[K, V](m.timeouts, m.maxSize, m.maxCost, m.clock)
 	for range m.indexes {
 		p.owners = append(p.owners, new(owners))
 	}
@@ -125,35 +125,44 @@ func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
 	m.cancels = append(m.cancels, cancel)
 }
 
-// claims are those of a session with the given value; nil where there is no index.
-func (m *RobustSessionMap[K, V]) claims(key K, value V) []claim {
-	if rules := m.rules.all(); len(rules) > 0 {
-		return claims(rules, m.callbacks, key, value)
-	}
-	return nil
-}
-
 // replaceIf puts box, with value in it, in the place of the one in old, after an access. It reports false, for
-// swapped, if the value is another one by now, and for ok if an owner's limit is in the way.
+// swapped, if the value is another one by now, and for ok if what value asks for cannot be granted.
 func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old, box *boxed[V], value V) (swapped, ok bool) {
-	claimed := m.claims(e.key, value)
-	if claimed == nil {
+	d, ok := m.demands(e.key, value)
+	if !ok {
+		return false, false
+	}
+	if d == nil {
 		return m.touch(p, e) && e.value.CompareAndSwap(old, box), true
 	}
-	var out removal[K, V]
-	var never atomic.Bool
-	never.Store(true) // no insert
-	p, found, now, ok := m.lockToInsert(e.hash, e.key, &never, claimed, &out)
-	if ok && found == e && e.value.CompareAndSwap(old, box) {
+	found := m.change(e.key, d, func(p *policy[K, V], found *entry[K, V], now int64, granted bool) bool {
+		ok = granted || found != e
+		if !granted || found != e || !e.value.CompareAndSwap(old, box) {
+			return false
+		}
 		p.touch(e, now)
-		p.own(e, claimed)
 		swapped = true
+		return true
+	})
+	return swapped, ok || !found
+}
+
+// change calls swap, with the lock held, for the live entry of key, if there is one, and tells it whether what d asks
+// for can be granted, which is done if swap then returns true.
+func (m *RobustSessionMap[K, V]) change(key K, d *demand, swap func(p *policy[K, V], e *entry[K, V], now int64, granted bool) bool) (found bool) {
+	hash, _ := m.hash(key)
+	var out removal[K, V]
+	var noInsert atomic.Bool
+	noInsert.Store(true)
+	p, e, now, ok := m.lockToInsert(hash, key, &noInsert, d, &out)
+	if e != nil && swap(p, e, now, ok) {
+		p.grant(e, d)
 	}
 	m.mu.Unlock()
 	if out.cause != 0 {
 		m.reportOne(out)
 	}
-	return swapped, ok || found != e
+	return e != nil
 }
 
 // set puts value where a live entry of key is, or inserts one.
@@ -163,10 +172,14 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 		m.reject(key, value)
 		return false
 	}
+	d, ok := m.demands(key, value)
+	if !ok {
+		m.reject(key, value)
+		return false
+	}
 	box := m.values.box(value)
-	claimed := m.claims(key, value)
 	was := m.policy.Load()
-	if e := was.table.find(hash, key); e != nil && claimed == nil && e.idle(m.timeouts) == idle && m.touch(was, e) {
+	if e := was.table.find(hash, key); e != nil && d == nil && e.idle(m.timeouts) == idle && m.touch(was, e) {
 		if old := e.swap(box); old != nil {
 			if e.idle(m.timeouts) != idle {
 				m.restoreIdle(e, box, idle)
@@ -177,7 +190,7 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	}
 	m.loads.veto(key)
 	var out removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, nil, claimed, &out)
+	p, e, now, ok := m.lockToInsert(hash, key, nil, d, &out)
 	if !ok {
 		m.mu.Unlock()
 		if out.cause != 0 {
@@ -187,7 +200,7 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 		return false
 	}
 	if e == nil {
-		m.add(p, hash, key, box, idle, now, claimed, &out)
+		m.add(p, hash, key, box, idle, now, d, &out)
 		return true
 	}
 	// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
@@ -195,7 +208,7 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	p.touch(e, now)
 	p.setIdle(e, idle)
 	old := e.swap(box)
-	p.own(e, claimed)
+	p.grant(e, d)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 	m.mu.Unlock()
 	if out.cause != 0 {
@@ -227,9 +240,13 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (pr
 	if vetoed == nil {
 		m.loads.veto(key)
 	}
+	d, ok := m.demands(key, value)
+	if !ok {
+		m.reject(key, value)
+		return nil, false
+	}
 	var out removal[K, V]
-	claimed := m.claims(key, value)
-	p, e, now, ok := m.lockToInsert(hash, key, vetoed, claimed, &out)
+	p, e, now, ok := m.lockToInsert(hash, key, vetoed, d, &out)
 	if !ok {
 		m.mu.Unlock()
 		if out.cause != 0 {
@@ -239,7 +256,7 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (pr
 		return nil, false
 	}
 	if e == nil {
-		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, claimed, &out)
+		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, d, &out)
 		return nil, true
 	}
 	p.touch(e, now)
@@ -251,11 +268,11 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (pr
 	return present, false
 }
 
-// lockToInsert takes the lock and looks key up. If there is no live entry it makes room for one: what has left
-// for that, if anything, is an expired entry of the same key, or another one. It is not ok where the key cannot
-// have an entry: the map is closed, or full of leased ones, the key is to stay deleted, there is a veto, or its
+// lockToInsert takes the lock and looks key up. Where a new entry, or what d asks for, takes the place of others it
+// makes room: what has left for that, if anything, is an expired entry of the same key, or another one. It is not
+// ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, there is a veto, its
 // owner has too many. What has left is to be reported in either case.
-func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic.Bool, claimed []claim, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
+func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic.Bool, d *demand, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
 	for {
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
@@ -263,31 +280,26 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic
 		if e == nil && (m.refuses(key, now) || vetoed != nil && vetoed.Load()) {
 			return p, nil, now, false
 		}
-		switch p.admit(claimed, e, left) {
-		case refused:
-			return p, e, now, false
-		case admittedAfter:
-			m.mu.Unlock()
-			m.reportOne(*left)
-			*left = removal[K, V]{}
-			continue
-		}
-		if e != nil || !p.full() {
-			return p, e, now, true
-		}
-		if p.makeRoom(now, left) {
-			return p, nil, now, !p.full()
+		if outcome := p.admit(e, d, now, left); outcome != notYet {
+			return p, e, now, outcome == admitted
 		}
 		m.mu.Unlock()
+		if left.cause != 0 {
+			m.reportOne(*left)
+			*left = removal[K, V]{}
+		}
 	}
 }
 
 // add inserts, releases the lock, and reports what left to make room.
-func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, claimed []claim, left *removal[K, V]) {
-	p.own(p.insert(hash, key, box, idle, now), claimed)
+func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, d *demand, left *removal[K, V]) {
+	p.grant(p.insert(hash, key, box, idle, now), d)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
 	if m.clock.coarse != nil {
 		m.ticker.arm(after(now, m.ticker.interval), now)
+	}
+	if m.pressure.high > 0 {
+		m.presser.arm(after(now, nearLook), now)
 	}
 	m.mu.Unlock()
 	m.counters.inserts.Add(1)

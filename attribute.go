@@ -21,28 +21,31 @@ type Attribute[K comparable, V any] struct {
 	index int // of its slot
 	live  atomic.Int64
 	rules roster[ownerRule[K, V]]
+	cost  costRule[K, V]
 }
 
 // attribute is what a group knows of its attributes.
 type attribute[K comparable] interface {
 	// ended reports the value in box, which was in the attribute's slot at the end of a session.
 	ended(id K, box *slotBox, cause Cause)
+	Stats() Stats
 }
 
 // NewAttribute adds an attribute to a group: NewAttribute[*Agent](g, "agent"). The name is for logs and
-// [Stats]. The options may be [WithOnRemove], with the attribute's types, and [WithCloser], and do what they do
+// [Stats]. The options may be [WithOnRemove] and [WithCost], with the attribute's types, and [WithCloser], and do what they do
 // on a map. Options that make no sense cause a panic, as with [MustNew].
 func NewAttribute[V any, K comparable](g *Group[K], name string, opts ...Option) *Attribute[K, V] {
 	c := config{name: name, logger: g.sessions.callbacks.logger}
-	c.apply(opts, "an option that an Attribute has: WithOnRemove or WithCloser", func(name string) bool {
-		return name == "WithOnRemove" || name == "WithCloser"
+	c.apply(opts, "an option that an Attribute has: WithOnRemove, WithCloser or WithCost", func(name string) bool {
+		return name == "WithOnRemove" || name == "WithCloser" || name == "WithCost"
 	})
+	cost := costOf[K, V](&c)
 	hooks := typed[func(K, V, Cause)](&c, "WithOnRemove", c.onRemove)
 	c.checkCloser(reflect.TypeFor[V]())
 	if err := errors.Join(c.errs...); err != nil {
 		panic(err)
 	}
-	a := &Attribute[K, V]{group: g, name: name}
+	a := &Attribute[K, V]{group: g, name: name, cost: cost}
 	a.reporter.init(c)
 	for _, fn := range hooks {
 		a.hooks.add(fn)
@@ -115,14 +118,18 @@ type exchange int
 const (
 	overtaken exchange = iota // by another change, or the end of the session
 	exchanged
-	exchangeRefused // by an owner's limit
+	exchangeRefused // by a limit
 )
 
 // exchange puts box in the place of old in the slot of a session; nil is no value. Where there is an index this is
 // one moment with the change in that.
 func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) exchange {
-	if rules := a.rules.all(); len(rules) > 0 {
-		return a.exchangeClaimed(s, old, box, a.claims(id, box))
+	d, ok := a.demands(id, box)
+	if !ok {
+		return exchangeRefused
+	}
+	if d != nil {
+		return a.exchangeDemanding(s, old, box, d)
 	}
 	if old != endOfAll && s.first.at(a.index).CompareAndSwap(old, box) {
 		return exchanged
@@ -130,22 +137,30 @@ func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) excha
 	return overtaken
 }
 
-// claims are those of a session with the value in box.
-func (a *Attribute[K, V]) claims(id K, box *slotBox) []claim {
-	if box == nil {
-		return noClaims(a.rules.all())
+// demands returns what the value in box, or none if box is nil, asks for. It is false where that can never be granted.
+func (a *Attribute[K, V]) demands(id K, box *slotBox) (d *demand, ok bool) {
+	rules := a.rules.all()
+	if len(rules) == 0 && a.cost == nil {
+		return nil, true
 	}
-	return claims(a.rules.all(), a.callbacks, id, a.open(box))
+	if box == nil {
+		return &demand{claims: noClaims(rules), number: a.index}, true
+	}
+	return demands(rules, a.cost, a.callbacks, a.index, id, a.open(box))
 }
 
-func (a *Attribute[K, V]) exchangeClaimed(s *Session[K], old, box *slotBox, claimed []claim) exchange {
+func (a *Attribute[K, V]) exchangeDemanding(s *Session[K], old, box *slotBox, d *demand) exchange {
 	slot, outcome := s.first.at(a.index), overtaken
 	if old == endOfAll {
 		return outcome
 	}
 	m := a.group.sessions
-	m.changeOwner(s.ID(), m.values.box(s), claimed, func(ok bool) (changed bool) {
-		if !ok {
+	session := m.values.box(s)
+	m.change(s.ID(), d, func(_ *policy[K, *Session[K]], e *entry[K, *Session[K]], _ int64, granted bool) bool {
+		if e.value.Load() != session {
+			return false
+		}
+		if !granted {
 			outcome = exchangeRefused
 		} else if slot.CompareAndSwap(old, box) {
 			outcome = exchanged

@@ -21,11 +21,16 @@ type boxer[V any] struct {
 var nilValue byte
 
 func newBoxer[V any]() boxer[V] {
-	switch reflect.TypeFor[V]().Kind() {
+	return boxer[V]{direct: isPointer(reflect.TypeFor[V]().Kind())}
+}
+
+// isPointer reports whether values of a kind are one pointer.
+func isPointer(k reflect.Kind) bool {
+	switch k {
 	case reflect.Pointer, reflect.UnsafePointer, reflect.Map, reflect.Chan, reflect.Func:
-		return boxer[V]{direct: true}
+		return true
 	}
-	return boxer[V]{}
+	return false
 }
 
 func (b boxer[V]) box(value V) *boxed[V] {

@@ -36,10 +36,10 @@ type entry[K comparable, V any] struct {
 // extra is the part of an entry that is there where the map has a lifetime or its clock steps, and
 // from when the entry is given an idle timeout of its own, or something is tied to it.
 type extra struct {
-	idle      atomic.Int64 // idle timeout in nanoseconds; 0 is none
-	rank      atomic.Int64 // orders accesses within one reading of a clock that steps
-	heapIndex int32        // place in the deadline heap plus one, 0 while not in it; guarded by the map's lock
-	ties      *ties        // nil if nothing is tied to the entry; guarded by the map's lock
+	idle      atomic.Int64         // idle timeout in nanoseconds; 0 is none
+	rank      atomic.Int64         // orders accesses within one reading of a clock that steps
+	heapIndex int32                // place in the deadline heap plus one, 0 while not in it; guarded by the map's lock
+	ties      atomic.Pointer[ties] // nil if nothing is tied to the entry; set with the map's lock held
 }
 
 // newEntry makes an entry, with its extra part at once where that is wanted: one allocation either way.

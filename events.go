@@ -20,7 +20,9 @@ const (
 	SessionDeleted                  // by an event from a Source
 	Idle                            // not accessed for the idle timeout (backstop)
 	Lifetime                        // at the end of the lifetime (backstop)
-	Evicted                         // least recently accessed in a full map (backstop)
+	Evicted                         // least recently accessed in a map full by size (backstop)
+	EvictedCost                     // the same, by cost (backstop)
+	Pressure                        // the same, when the process was short of memory (backstop)
 	Cleared                         // by Clear
 	Closed                          // by Close, or the end of the map's context
 	ContextDone                     // by the end of the session's context
@@ -28,7 +30,7 @@ const (
 	causes
 )
 
-var causeNames = [causes]string{"none", "replaced", "deleted", "session deleted", "idle", "lifetime", "evicted", "cleared", "closed", "context done", "rejected"}
+var causeNames = [causes]string{"none", "replaced", "deleted", "session deleted", "idle", "lifetime", "evicted", "evicted for cost", "memory pressure", "cleared", "closed", "context done", "rejected"}
 
 // String returns the cause in words, as in "session deleted".
 func (c Cause) String() string {
@@ -38,8 +40,11 @@ func (c Cause) String() string {
 	return fmt.Sprintf("Cause(%d)", uint8(c))
 }
 
-// Backstop reports whether the removal was not explicit: for idleness, lifetime or size.
-func (c Cause) Backstop() bool { return c == Idle || c == Lifetime || c == Evicted }
+// MarshalText returns the cause as String does, so that it can be a key in JSON.
+func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// Backstop reports whether the removal was not explicit: for idleness, lifetime, size, cost or memory pressure.
+func (c Cause) Backstop() bool { return Idle <= c && c <= Pressure }
 
 // A Source tells of deleted sessions: a host's event emitter, a message bus. Subscribe registers deleted,
 // which may be called from any goroutine, at any time, for any id, and does not block on other callbacks'

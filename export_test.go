@@ -3,6 +3,7 @@ package sessionmap
 import (
 	"container/list"
 	"fmt"
+	"sync/atomic"
 )
 
 // CloseGrace is how long Close waits for callbacks.
@@ -99,6 +100,9 @@ func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
 	}
 	if err := p.checkDeadlines(all); err != nil {
 		return fmt.Errorf("deadlines: %w", err)
+	}
+	if err := p.checkCost(all); err != nil {
+		return err
 	}
 	if err := p.checkOwners(all); err != nil {
 		return fmt.Errorf("owners: %w", err)
@@ -238,7 +242,7 @@ func (r *recency[K, V]) check(all map[*entry[K, V]]bool) error {
 	}
 	leased := 0
 	for e := range all {
-		if x := e.extra.Load(); x != nil && x.ties != nil && x.ties.leases > 0 {
+		if t := e.ties(); t != nil && t.leases.Load() > 0 {
 			leased++
 			if e.accessed.Load() != held || e.batch != 0 {
 				return fmt.Errorf("key %v: leased, but accessed at %d, in batch %d", e.key, e.accessed.Load(), e.batch)
@@ -287,6 +291,33 @@ func (p *policy[K, V]) checkDeadlines(all map[*entry[K, V]]bool) error {
 	return nil
 }
 
+func (p *policy[K, V]) checkCost(all map[*entry[K, V]]bool) error {
+	var cost, leased int64
+	for e := range all {
+		t := e.ties()
+		if t == nil {
+			continue
+		}
+		var sum int64
+		for _, c := range t.costs {
+			sum += c
+		}
+		if sum != t.cost.Load() {
+			return fmt.Errorf("key %v: costs %v, says %d", e.key, t.costs, t.cost.Load())
+		}
+		if cost += sum; t.leases.Load() > 0 {
+			leased += sum
+		}
+	}
+	if cost != p.cost.Load() || leased != p.leasedCost {
+		return fmt.Errorf("cost %d, of leased ones %d; says %d and %d", cost, leased, p.cost.Load(), p.leasedCost)
+	}
+	if p.maxCost > 0 && cost > p.maxCost {
+		return fmt.Errorf("cost %d over the bound %d", cost, p.maxCost)
+	}
+	return nil
+}
+
 func (p *policy[K, V]) checkOwners(all map[*entry[K, V]]bool) (err error) {
 	listed := 0
 	for number, o := range p.owners {
@@ -297,7 +328,7 @@ func (p *policy[K, V]) checkOwners(all map[*entry[K, V]]bool) (err error) {
 			for elem := l.(*list.List).Front(); elem != nil; elem = elem.Next() {
 				listed++
 				t := elem.Value.(*ties)
-				if e := t.entry.(*entry[K, V]); !all[e] || e.extra.Load().ties != t {
+				if e := t.entry.(*entry[K, V]); !all[e] || e.ties() != t {
 					err = fmt.Errorf("owner %v: key %v is listed, but not present", owner, e.key)
 				}
 				if t.owned[number].owner != owner || t.owned[number].elem != elem {
@@ -309,8 +340,8 @@ func (p *policy[K, V]) checkOwners(all map[*entry[K, V]]bool) (err error) {
 	}
 	owned := 0
 	for e := range all {
-		if x := e.extra.Load(); x != nil && x.ties != nil {
-			for _, o := range x.ties.owned {
+		if t := e.ties(); t != nil {
+			for _, o := range t.owned {
 				if o.elem != nil {
 					owned++
 				}
@@ -321,6 +352,22 @@ func (p *policy[K, V]) checkOwners(all map[*entry[K, V]]bool) (err error) {
 		err = fmt.Errorf("%d listed, %d owned", listed, owned)
 	}
 	return err
+}
+
+// A Heap stands in for the process's.
+type Heap struct{ Cycles, Live, Limit atomic.Uint64 }
+
+// WithHeap has the map read h.
+func WithHeap(h *Heap) Option {
+	return option{"WithHeap", func(c *config) {
+		c.readHeap = func() heapReading { return heapReading{h.Cycles.Load(), h.Live.Load(), h.Limit.Load()} }
+	}}
+}
+
+// ReadHeap reads the process's.
+func ReadHeap() (cycles, live, limit uint64) {
+	h := processHeap.read()
+	return h.cycles, h.live, h.limit
 }
 
 // Subscribers is how many subscriptions a bus has.

@@ -40,7 +40,7 @@ func (l *lines) take() []string {
 
 // endable is a session with what it takes to end it in any way.
 type endable struct {
-	delete, publish, touch, fill, clear, close, cancel func()
+	delete, publish, touch, fill, fillCost, press, clear, close, cancel func()
 }
 
 // endBy ends the session in the way that has the given cause. It sleeps until a sweep has come by.
@@ -60,6 +60,10 @@ func (e endable) endBy(t *testing.T, cause sessionmap.Cause) {
 		}
 	case sessionmap.Evicted:
 		e.fill()
+	case sessionmap.EvictedCost:
+		e.fillCost()
+	case sessionmap.Pressure:
+		e.press()
 	case sessionmap.Cleared:
 		e.clear()
 	case sessionmap.Closed:
@@ -84,22 +88,55 @@ func ends(yield func(sessionmap.Cause) bool) {
 	}
 }
 
-const featuresSize = 3
+const (
+	featuresSize = 3
+	featuresCost = 100
+	dear         = 2000 // the id of a session that costs as much as all may cost together
+)
+
+func costOf[V any](id int, _ V) int64 {
+	if id == dear {
+		return featuresCost
+	}
+	return 1
+}
+
+// An outside is the world of sessions that can be ended in any way.
+type outside struct {
+	*sessionmap.Bus[int]
+	heap sessionmap.Heap
+}
+
+func newOutside() *outside { return &outside{Bus: sessionmap.NewBus[int]()} }
+
+// press leaves the process short of memory.
+func (o *outside) press() {
+	o.heap.Live.Store(900)
+	o.heap.Limit.Store(1000)
+}
 
 // featureOptions are all options that are about sessions.
-func featureOptions(bus *sessionmap.Bus[int]) []sessionmap.Option {
+func featureOptions(o *outside) []sessionmap.Option {
 	return []sessionmap.Option{
 		sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime), sessionmap.WithMaxSize(featuresSize),
-		sessionmap.WithSessionDeleted(bus), sessionmap.WithTombstones(time.Hour), sessionmap.WithRenameGrace(time.Hour),
+		sessionmap.WithSessionDeleted(o.Bus), sessionmap.WithTombstones(time.Hour), sessionmap.WithRenameGrace(time.Hour),
+		sessionmap.WithMemoryPressure(0.8, 0.4, 0), sessionmap.WithHeap(&o.heap),
 	}
 }
 
+// mapOptions are these and those that are about the values of a map.
+func mapOptions[V any](o *outside) []sessionmap.Option {
+	return append(featureOptions(o), sessionmap.WithMaxCost(featuresCost, costOf[V]))
+}
+
 // endableMap makes a session of id in m, where others are set by set.
-func endableMap[V any](m *sessionmap.RobustSessionMap[int, V], bus *sessionmap.Bus[int], id int, other V, cancel func()) endable {
+func endableMap[V any](m *sessionmap.RobustSessionMap[int, V], o *outside, id int, other V, cancel func()) endable {
 	return endable{
-		delete:  func() { m.Delete(id) },
-		publish: func() { bus.Publish(id) },
-		touch:   func() { m.Touch(id) },
+		delete:   func() { m.Delete(id) },
+		publish:  func() { o.Publish(id) },
+		fillCost: func() { m.Set(dear, other) },
+		press:    o.press,
+		touch:    func() { m.Touch(id) },
 		fill: func() {
 			for i := range featuresSize {
 				m.Set(1000+i, other)
@@ -112,10 +149,16 @@ func endableMap[V any](m *sessionmap.RobustSessionMap[int, V], bus *sessionmap.B
 }
 
 // endableGroup makes a session of id in g.
-func endableGroup(g *sessionmap.Group[int], bus *sessionmap.Bus[int], id int, cancel func()) endable {
+func endableGroup(g *sessionmap.Group[int], o *outside, id int, cancel func()) endable {
+	costly := sessionmap.NewAttribute[int](g, "costly", sessionmap.WithCost(costOf[int]))
 	return endable{
-		delete:  func() { g.Delete(id) },
-		publish: func() { bus.Publish(id) },
+		delete:   func() { g.Delete(id) },
+		publish:  func() { o.Publish(id) },
+		fillCost: func() {
+			costly.Set(id, 0)
+			costly.Set(dear, 0)
+		},
+		press:    o.press,
 		touch: func() {
 			if g.Contains(id) {
 				g.Touch(id)
@@ -184,9 +227,9 @@ func TestEveryEnd(t *testing.T) {
 }
 
 func mapFixture(t *testing.T, ctx context.Context, cancel func()) fixture {
-	bus := sessionmap.NewBus[int]()
+	out := newOutside()
 	var left lines
-	m := newMap[int, *owning](t, append(featureOptions(bus), sessionmap.WithCloser())...)
+	m := newMap[int, *owning](t, append(mapOptions[*owning](out), sessionmap.WithCloser())...)
 	m.OnRemove(func(id int, o *owning, cause sessionmap.Cause) {
 		if o.user == "ada" {
 			left.add(id, cause)
@@ -208,7 +251,7 @@ func mapFixture(t *testing.T, ctx context.Context, cancel func()) fixture {
 	assert.Equal(t, 1, first.closed)
 	lease.Release()
 	return fixture{
-		endable: endableMap(m, bus, 2, &owning{}, cancel), session: session, index: index,
+		endable: endableMap(m, out, 2, &owning{}, cancel), session: session, index: index,
 		stats: m.Stats, contains: m.Contains, check: func() error { return sessionmap.CheckInvariants(m) }, left: &left,
 		refused: func() bool { return !m.Set(2, &owning{}) },
 		also:    func(t *testing.T) { assert.Equal(t, []int{1, 1}, []int{first.closed, second.closed}) },
@@ -227,9 +270,9 @@ func (o *owning) Close() error {
 }
 
 func groupFixture(t *testing.T, ctx context.Context, cancel func()) fixture {
-	bus := sessionmap.NewBus[int]()
+	out := newOutside()
 	var left, others, ended lines
-	g := newGroup(t, featureOptions(bus)...)
+	g := newGroup(t, append(featureOptions(out), sessionmap.WithMaxTotalCost(featuresCost))...)
 	users := sessionmap.NewAttribute[string](g, "user", sessionmap.WithOnRemove(func(id int, user string, cause sessionmap.Cause) {
 		if user == "ada" {
 			left.add(id, cause)
@@ -264,7 +307,7 @@ func groupFixture(t *testing.T, ctx context.Context, cancel func()) fixture {
 	lease.Release()
 	guarded[2] = "ada"
 	return fixture{
-		endable: endableGroup(g, bus, 2, cancel), session: session, index: index,
+		endable: endableGroup(g, out, 2, cancel), session: session, index: index,
 		stats: g.Stats, contains: g.Contains, check: func() error { return sessionmap.CheckGroup(g) }, left: &left,
 		refused: func() bool { return !g.Touch(2) },
 		also: func(t *testing.T) {

@@ -2,10 +2,10 @@ package sessionmap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
+	"weak"
 )
 
 // A Group gives all that belongs to a session one life: any number of differently typed attributes (see
@@ -26,19 +26,21 @@ type Group[K comparable] struct {
 // NewGroup makes a group. The options are those of [New], as are the defaults; one that carries a function of
 // values is refused.
 func NewGroup[K comparable](opts ...Option) (*Group[K], error) {
-	var c config
-	c.apply(opts, "an option about sessions: an Attribute takes this one", func(name string) bool {
-		return name != "WithOnRemove" && name != "WithCloser" && name != "WithOwnerLimit"
-	})
-	if err := errors.Join(c.errs...); err != nil {
-		return nil, err
-	}
+	c := configure(opts, "an option about sessions: an Attribute takes this one", "WithOnRemove", "WithCloser", "WithCost", "WithMaxCost", "WithOwnerLimit")
 	g := &Group[K]{}
-	sessions, err := New[K, *Session[K]](append(opts[:len(opts):len(opts)], WithOnRemove(g.ended))...)
+	c.onRemove = append(c.onRemove, g.ended)
+	sessions, err := newMap[K, *Session[K]](c)
 	if err != nil {
 		return nil, err
 	}
 	g.sessions = sessions
+	self := weak.Make(g)
+	sessions.register(func() instance {
+		if g := self.Value(); g != nil {
+			return g
+		}
+		return nil
+	})
 	return g, nil
 }
 

@@ -37,8 +37,8 @@ func TestGroupOneLife(t *testing.T) {
 	for cause := range ends {
 		t.Run(cause.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				bus := sessionmap.NewBus[int]()
-				g := newGroup(t, featureOptions(bus)...)
+				out := newOutside()
+				g := newGroup(t, append(featureOptions(out), sessionmap.WithMaxTotalCost(featuresCost))...)
 				var told lines
 				names := sessionmap.NewAttribute[string](g, "name", sessionmap.WithOnRemove(func(id int, name string, cause sessionmap.Cause) {
 					told.add("name", id, name, cause)
@@ -54,7 +54,7 @@ func TestGroupOneLife(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				require.True(t, g.BindContext(ctx, 1))
-				endableGroup(g, bus, 1, cancel).endBy(t, cause)
+				endableGroup(g, out, 1, cancel).endBy(t, cause)
 				want := []string{fmt.Sprint("name 1 Ada ", cause), fmt.Sprint("age 1 7 ", cause), fmt.Sprint("end 1 ", cause)}
 				got := told.take()
 				require.GreaterOrEqual(t, len(got), 3)
@@ -223,7 +223,7 @@ func TestGroupSessions(t *testing.T) {
 		assert.Equal(t, time.Now().Add(idle-2*time.Minute), got[1].Deadline)
 		assert.Equal(t, time.Minute, got[2].Age)
 		assert.Zero(t, got[2].Attributes)
-		assert.True(t, got[2].Leased)
+		assert.Equal(t, 1, got[2].Leases)
 		for range g.Sessions() {
 			break
 		}

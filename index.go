@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"sync"
-	"sync/atomic"
 )
 
 // An Index knows the sessions by whom they belong to: the sessions of one user, or of one tenant. The map keeps it
@@ -170,19 +169,13 @@ func (p *policy[K, V]) disown(t *ties, number int) {
 	t.owned[number] = owned{}
 }
 
-// An admission is what the limits of owners say of one more session.
-type admission int
-
-const (
-	admitted admission = iota
-	refused
-	admittedAfter // what has been reported
-)
-
-// admit ends what the claims of e, or of a new entry if e is nil, push out. Only one entry can leave at a time: where
-// left is taken already it is refused for now.
-func (p *policy[K, V]) admit(claims []claim, e *entry[K, V], left *removal[K, V]) admission {
-	for _, c := range claims {
+// outgrown returns an entry that has to give way because e, or a new entry if e is nil, will belong to an owner who
+// has as many as the limit allows; nil if there is none. It is not allowed where an owner's limit refuses.
+func (p *policy[K, V]) outgrown(e *entry[K, V], d *demand) (gives *entry[K, V], allowed bool) {
+	if d == nil {
+		return nil, true
+	}
+	for _, c := range d.claims {
 		if c.most == 0 || c.owner == nil {
 			continue
 		}
@@ -191,29 +184,24 @@ func (p *policy[K, V]) admit(claims []claim, e *entry[K, V], left *removal[K, V]
 			continue
 		}
 		oldest := oldestUnleased(l)
-		switch {
-		case c.action == RejectNew || oldest == nil:
-			return refused
-		case left.cause != 0:
-			return admittedAfter
+		if c.action == RejectNew || oldest == nil {
+			return nil, false
 		}
-		gives := oldest.entry.(*entry[K, V])
-		*left = p.removal(gives, gives.end(), Evicted)
-		p.remove(gives)
+		gives = oldest.entry.(*entry[K, V])
 	}
-	return admitted
+	return gives, true
 }
 
 func (p *policy[K, V]) ownerOf(e *entry[K, V], number int) any {
-	if x := e.extra.Load(); x != nil && x.ties != nil && number < len(x.ties.owned) {
-		return x.ties.owned[number].owner
+	if t := e.ties(); t != nil && number < len(t.owned) {
+		return t.owned[number].owner
 	}
 	return nil
 }
 
 func oldestUnleased(l *list.List) *ties {
 	for elem := l.Front(); elem != nil; elem = elem.Next() {
-		if t := elem.Value.(*ties); t.leases == 0 {
+		if t := elem.Value.(*ties); t.leases.Load() == 0 {
 			return t
 		}
 	}
@@ -264,23 +252,6 @@ func (m *RobustSessionMap[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 		m.adopt(e)
 	}
 	return m
-}
-
-// changeOwner gives an entry, if it is still live, other owners together with what change changes: that is called
-// with the lock held, and told whether the owners' limits allow it.
-func (m *RobustSessionMap[K, V]) changeOwner(key K, box *boxed[V], claimed []claim, change func(ok bool) (changed bool)) {
-	hash, _ := m.hash(key)
-	var out removal[K, V]
-	var never atomic.Bool
-	never.Store(true) // no insert
-	p, e, _, ok := m.lockToInsert(hash, key, &never, claimed, &out)
-	if e != nil && e.value.Load() == box && change(ok) {
-		p.own(e, claimed)
-	}
-	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
 }
 
 // adopt puts an entry where it belongs by its value.
@@ -338,7 +309,9 @@ func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 // adopt puts a session where it belongs by its attribute: by putting that there once more.
 func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
 	for box := s.first.find(a.index).value(); box != nil; box = s.first.find(a.index).value() {
-		if a.exchangeClaimed(s, box, box, withoutLimit(a.claims(id, box))) == exchanged {
+		d, _ := a.demands(id, box)
+		d.claims = withoutLimit(d.claims)
+		if a.exchangeDemanding(s, box, box, d) == exchanged {
 			return
 		}
 	}

@@ -180,7 +180,8 @@ func (m *RobustSessionMap[K, V]) Leases() iter.Seq2[K, time.Time] {
 // heap, unless a strict lifetime ends it all the same.
 func (p *policy[K, V]) acquire(e *entry[K, V], now int64) *leaseRecord {
 	t := p.tie(e)
-	if t.leases++; t.leases == 1 {
+	if t.leases.Add(1) == 1 {
+		p.leasedCost += t.cost.Load()
 		p.recency.withdraw(e)
 		e.accessed.Store(held)
 		p.index(e)
@@ -195,11 +196,12 @@ func (p *policy[K, V]) acquire(e *entry[K, V], now int64) *leaseRecord {
 func (p *policy[K, V]) release(r *leaseRecord, now int64) (deadline int64, filed bool) {
 	r.remove()
 	t := r.ties
-	t.leases--
+	left := t.leases.Add(-1)
 	e := t.entry.(*entry[K, V])
-	if t.leases > 0 || p.table.find(e.hash, e.key) != e || !e.accessed.CompareAndSwap(held, now) {
+	if left > 0 || p.table.find(e.hash, e.key) != e || !e.accessed.CompareAndSwap(held, now) {
 		return 0, false
 	}
+	p.leasedCost -= t.cost.Load()
 	p.recency.restore(e)
 	p.index(e)
 	return p.timeouts.deadline(now, e.idle(p.timeouts), e.created), true

@@ -55,8 +55,8 @@ func TestPromise5EveryCause(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/leased=%v", cause, leased), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var left removals
-					bus := sessionmap.NewBus[int]()
-					m := newMap[int, int](t, append(featureOptions(bus), left.option())...)
+					out := newOutside()
+					m := newMap[int, int](t, append(mapOptions[int](out), left.option())...)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					m.SetContext(ctx, 1, 1)
@@ -64,7 +64,7 @@ func TestPromise5EveryCause(t *testing.T) {
 					if leased {
 						lease, _ = m.Acquire(1)
 					}
-					endableMap(m, bus, 1, 0, cancel).endBy(t, cause)
+					endableMap(m, out, 1, 0, cancel).endBy(t, cause)
 
 					stays := leased && cause.Backstop()
 					assert.Equal(t, stays, m.Contains(1))
@@ -152,12 +152,12 @@ func TestLeaseCounts(t *testing.T) {
 		assert.NoError(t, sessionmap.CheckInvariants(m))
 		entry, _ := m.Entry(1)
 		assert.Equal(t, sessionmap.Entry{
-			Created: time.Now().Add(-3 * idle), LastAccess: time.Now(), IdleTimeout: idle, Leased: true,
+			Created: time.Now().Add(-3 * idle), LastAccess: time.Now(), IdleTimeout: idle, Leases: 1,
 		}, entry)
 		b.Release()
 		entry, _ = m.Entry(1)
 		assert.Equal(t, time.Now().Add(idle), entry.Deadline, "Release is an access")
-		assert.False(t, entry.Leased)
+		assert.Zero(t, entry.Leases)
 		time.Sleep(idle - 1)
 		assert.True(t, m.Contains(1))
 		time.Sleep(time.Nanosecond)

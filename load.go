@@ -233,26 +233,25 @@ func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], load fun
 	var value V
 	err := ErrLoad
 	defer func() {
-		var claimed []claim
+		m.mu.Lock()
+		key := t.entry.(*entry[K, V]).key
+		m.mu.Unlock()
+		loaded, swapped := m.values.box(value), false
 		if err != nil {
 			m.callbacks.warn("sessionmap: Refresh failed", "error", err)
-		} else {
-			claimed = m.claims(key, value)
+		} else if d, ok := m.demands(key, value); ok {
+			m.change(key, d, func(_ *policy[K, V], e *entry[K, V], _ int64, granted bool) bool {
+				swapped = granted && t.entry == any(e) && e.value.CompareAndSwap(box, loaded)
+				return swapped
+			})
 		}
 		m.mu.Lock()
 		t.refreshing = false
-		e := t.entry.(*entry[K, V])
-		loaded := m.values.box(value)
-		p := m.policy.Load()
-		swapped := err == nil && e.value.CompareAndSwap(box, loaded)
-		if swapped && p.table.find(e.hash, e.key) == e {
-			p.own(e, claimed)
-		}
-		t.loaded, t.loadedAt = e.value.Load(), m.clock.exact() // or the next try would come at once
+		t.loaded, t.loadedAt = t.entry.(*entry[K, V]).value.Load(), m.clock.exact() // or the next try would come at once
 		m.mu.Unlock()
 		switch {
 		case swapped:
-			m.replaced(e.key, box, loaded)
+			m.replaced(key, box, loaded)
 		case err == nil:
 			m.reject(key, value)
 		}

@@ -328,7 +328,7 @@ func TestPromise10RoomInSteps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clock{base: time.Now(), coarse: newCounter()}
-			p := newPolicy[int, int](opts.t, n, c)
+			p := newPolicy[int, int](opts.t, n, 0, c)
 			var entries []*entry[int, int]
 			for key := range n {
 				p.insert(uint32(key)<<8, key, p.values.box(key), opts.idle, c.exact())
@@ -351,7 +351,7 @@ func TestPromise10RoomInSteps(t *testing.T) {
 			steps := 0
 			var out removal[int, int]
 			for was := filed(); ; steps++ {
-				if p.makeRoom(now, &out) {
+				if p.makeRoom(now, nil, Evicted, &out) {
 					break
 				}
 				is, changed := filed(), 0

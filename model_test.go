@@ -340,12 +340,12 @@ func (p *program) compareAll() {
 		require.True(t, ok)
 		at, _ := p.model.deadline(e)
 		require.WithinDuration(t, e.created, entry.Created, 0)
-		if entry.Leased {
+		if entry.Leases > 0 {
 			require.WithinDuration(t, now, entry.LastAccess, 0)
 		} else {
 			require.WithinDuration(t, e.accessed, entry.LastAccess, 0)
 		}
-		require.Equal(t, len(e.leases) > 0, entry.Leased)
+		require.Equal(t, len(e.leases), entry.Leases)
 		require.WithinDuration(t, at, entry.Deadline, 0)
 		require.Equal(t, e.idle, entry.IdleTimeout)
 	}

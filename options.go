@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,9 @@ type config struct {
 	idle          time.Duration
 	lifetime      time.Duration
 	maxSize       int
+	maxCost       int64
+	cost          any    // func(K, V) int64, and
+	costOption    string // the option that gave it
 	sweepInterval time.Duration
 	strict        bool
 	leaseWarning  time.Duration
@@ -29,6 +33,8 @@ type config struct {
 	refreshAfter  time.Duration
 	ownerLimit    int
 	ownerAction   LimitAction
+	pressure      pressure
+	readHeap      func() heapReading
 	coarseStep    time.Duration // 0 is the exact clock
 	ctx           context.Context
 	name          string
@@ -47,10 +53,11 @@ const (
 	DefaultLeaseWarning  = time.Hour
 )
 
-func configure(opts []Option) config {
-	c := config{idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval, leaseWarning: DefaultLeaseWarning}
-	c.apply(opts, "an option of a map: an Index takes this one", func(name string) bool { return name != "WithOwnerLimit" })
-	if c.idle == 0 && c.lifetime == 0 && c.maxSize == 0 {
+// configure reads the options of a map or group, which takes none of those that are others'.
+func configure(opts []Option, want string, others ...string) config {
+	c := config{readHeap: processHeap.read, idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval, leaseWarning: DefaultLeaseWarning}
+	c.apply(opts, want, func(name string) bool { return !slices.Contains(others, name) })
+	if c.idle == 0 && c.lifetime == 0 && c.maxSize == 0 && c.maxCost == 0 {
 		c.refuse("WithTTL, WithMaxLifetime and WithMaxSize", 0, "at least one above 0, for a map without any can only grow")
 	}
 	return c

@@ -6,15 +6,18 @@ import "sync/atomic"
 // synchronised: but for find and the count, it needs the map's lock. It calls no user code, and
 // what its methods end they return as removals, for the map to report once the lock is released.
 type policy[K comparable, V any] struct {
-	table     table[K, V]
-	recency   recency[K, V]
-	deadlines deadlines[K, V]
-	leases    leases
-	owners    []*owners // by the number of the index
-	count     atomic.Int64
+	table      table[K, V]
+	recency    recency[K, V]
+	deadlines  deadlines[K, V]
+	leases     leases
+	owners     []*owners // by the number of the index
+	count      atomic.Int64
+	cost       atomic.Int64 // of all values, and
+	leasedCost int64        // of those of leased entries
 
 	timeouts timeouts
-	maxSize  int // 0 is no bound
+	maxSize  int   // 0 is no bound
+	maxCost  int64 // the same
 	values   boxer[V]
 	extra    bool   // entries need their extra part from the start
 	warmed   uint64 // what warm has read, so that it is not optimised away
@@ -28,8 +31,8 @@ type removal[K comparable, V any] struct {
 	ties  *ties // of the entry, if it has ended
 }
 
-func newPolicy[K comparable, V any](t timeouts, maxSize int, c clock) *policy[K, V] {
-	p := &policy[K, V]{timeouts: t, maxSize: maxSize, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps}
+func newPolicy[K comparable, V any](t timeouts, maxSize int, maxCost int64, c clock) *policy[K, V] {
+	p := &policy[K, V]{timeouts: t, maxSize: maxSize, maxCost: maxCost, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps}
 	p.table.init()
 	p.recency.init(t, c, p.reindex)
 	return p
@@ -56,17 +59,14 @@ func (p *policy[K, V]) lookup(hash uint32, key K, now int64, left *removal[K, V]
 }
 
 func (p *policy[K, V]) removal(e *entry[K, V], box *boxed[V], cause Cause) removal[K, V] {
-	out := removal[K, V]{key: e.key, value: p.values.open(box), cause: cause}
-	if x := e.extra.Load(); x != nil {
-		out.ties = x.ties
-	}
-	return out
+	return removal[K, V]{key: e.key, value: p.values.open(box), cause: cause, ties: e.ties()}
 }
 
-// makeRoom removes the entry that has to give way to a new one in a full map: one that is expired at now if
-// there is any, else the least recently accessed; none if all are leased. Where it takes too long to find it
-// done is false, and makeRoom is to be called again: the holder of the lock may let others have it first.
-func (p *policy[K, V]) makeRoom(now int64, left *removal[K, V]) (done bool) {
+// makeRoom removes the entry that has to give way, for the given cause: one that is expired at now if there is any,
+// else the least recently accessed; none if all are leased. Where it takes too long to find it done is false, and
+// makeRoom is to be called again: the holder of the lock may let others have it first. The entry for whose sake it
+// is, if it is in the map, is live at now and does not give way.
+func (p *policy[K, V]) makeRoom(now int64, sake *entry[K, V], why Cause, left *removal[K, V]) (done bool) {
 	e, box, cause, found := p.endNextExpired(now)
 	if e == nil && found {
 		var at stamp
@@ -74,7 +74,11 @@ func (p *policy[K, V]) makeRoom(now int64, left *removal[K, V]) (done bool) {
 		if e == nil || !found {
 			return found
 		}
-		box, cause = e.endUntouched(at.accessed), Evicted
+		if e == sake {
+			p.touch(e, p.recency.clock.exact())
+			return false
+		}
+		box, cause = e.endUntouched(at.accessed), why
 	}
 	if box == nil {
 		return false
@@ -102,10 +106,11 @@ func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64
 
 // remove takes e, which has ended, out of the map.
 func (p *policy[K, V]) remove(e *entry[K, V]) {
-	if x := e.extra.Load(); x != nil && x.ties != nil {
-		for number := range x.ties.owned {
-			p.disown(x.ties, number)
+	if t := e.ties(); t != nil {
+		for number := range t.owned {
+			p.disown(t, number)
 		}
+		p.charge(t, -t.cost.Load())
 	}
 	p.table.remove(e)
 	p.recency.remove(e)

@@ -149,8 +149,8 @@ func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) {
 	p.deadlines.remove(from)
 	x := from.extra.Load()
 	to.extra.Store(x)
-	if x != nil && x.ties != nil {
-		x.ties.entry = to
+	if t := from.ties(); t != nil {
+		t.entry = to
 	}
 	to.value.Store(box)
 	to.accessed.Store(accessed)

@@ -36,11 +36,11 @@ func TestCloser(t *testing.T) {
 		}
 		t.Run(cause.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				bus := sessionmap.NewBus[int]()
+				out := newOutside()
 				r := new(resource)
 				heard := 0
 				var ending atomic.Bool
-				m := newMap[int, *resource](t, append(featureOptions(bus), sessionmap.WithCloser())...)
+				m := newMap[int, *resource](t, append(mapOptions[*resource](out), sessionmap.WithCloser())...)
 				m.OnRemove(func(_ int, left *resource, why sessionmap.Cause) {
 					if left == r && ending.Load() {
 						heard++
@@ -58,7 +58,7 @@ func TestCloser(t *testing.T) {
 				if cause == sessionmap.Replaced {
 					m.Set(1, new(resource))
 				} else {
-					endableMap(m, bus, 1, new(resource), cancel).endBy(t, cause)
+					endableMap(m, out, 1, new(resource), cancel).endBy(t, cause)
 				}
 				assert.Equal(t, 1, heard)
 				assert.Equal(t, 1, r.closed)

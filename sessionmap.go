@@ -89,7 +89,10 @@ type RobustSessionMap[K comparable, V any] struct {
 
 	clock       clock
 	timeouts    timeouts
+	id          uint64 // in the registry
 	maxSize     int
+	maxCost     int64
+	cost        costRule[K, V] // nil if it is not measured
 	name        string
 	seed        maphash.Seed
 	dynamicKeys bool // K has an interface in it, so that hashing a key can fail
@@ -98,6 +101,9 @@ type RobustSessionMap[K comparable, V any] struct {
 	refreshAfter int64       // age at which a loaded value is loaded anew; 0 is never
 	leaseWarning int64       // age of a lease that is worth a warning; 0 is never
 	lost         atomic.Pointer[lostRecord]
+	pressure     pressure
+	shedder      shedder
+	readHeap     func() heapReading
 
 	policy   atomic.Pointer[policy[K, V]] // replaced as a whole, with mu held, by Clear and Close
 	loads    loads[K, V]
@@ -111,6 +117,7 @@ type RobustSessionMap[K comparable, V any] struct {
 	closed  atomic.Bool // read without mu by those to whom a moment ago will do
 	sweeper alarm
 	ticker  alarm // of a coarse clock
+	presser alarm // of memory pressure
 	keys    keyMemory[K]
 	indexes int      // how many there are
 	cancels []func() // end the subscriptions and the watch on the context
@@ -120,9 +127,24 @@ type RobustSessionMap[K comparable, V any] struct {
 // accessed of 1000 gives way to a new one. An option that makes no sense is an error, an [*OptionError]
 // that names it and its value; then nothing has been started.
 func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
-	c := configure(opts)
+	m, err := newMap[K, V](configure(opts, "an option of a map: this one is an Index's or a Group's", "WithOwnerLimit", "WithMaxTotalCost"))
+	if err != nil {
+		return nil, err
+	}
+	self := weak.Make(m)
+	m.register(func() instance {
+		if m := self.Value(); m != nil {
+			return m
+		}
+		return nil
+	})
+	return m, nil
+}
+
+func newMap[K comparable, V any](c config) (*RobustSessionMap[K, V], error) {
 	hooks := typed[func(K, V, Cause)](&c, "WithOnRemove", c.onRemove)
 	sources := typed[Source[K]](&c, "WithSessionDeleted", c.sources)
+	cost := costOf[K, V](&c)
 	c.checkCloser(reflect.TypeFor[V]())
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
@@ -134,6 +156,10 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 		clock:        newClock(c.coarseStep > 0),
 		timeouts:     timeouts{int64(c.idle), int64(c.lifetime), c.strict},
 		maxSize:      c.maxSize,
+		maxCost:      c.maxCost,
+		cost:         cost,
+		pressure:     c.pressure,
+		readHeap:     c.readHeap,
 		name:         c.name,
 		seed:         maphash.MakeSeed(),
 		dynamicKeys:  hasInterface(reflect.TypeFor[K]()),
@@ -157,6 +183,11 @@ func New[K comparable, V any](opts ...Option) (*RobustSessionMap[K, V], error) {
 	m.ticker = newAlarm(c.coarseStep, func() {
 		if m := self.Value(); m != nil {
 			m.tick()
+		}
+	})
+	m.presser = newAlarm(time.Duration(nearLook), func() {
+		if m := self.Value(); m != nil {
+			m.look()
 		}
 	})
 	for _, src := range sources {
@@ -237,10 +268,10 @@ func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
 
 // SetWithTTL is like [RobustSessionMap.Set] with an idle timeout of the entry's own, 0 being none. It is
 // also refused, value being reported as [Rejected], when idle is negative, or when it is 0 and the map has
-// neither a lifetime nor a size bound, so that the entry could stay for ever; the log says so.
+// neither a lifetime nor a bound, so that the entry could stay for ever; the log says so.
 func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) (stored bool) {
-	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 {
-		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a size bound", "idle", idle)
+	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 && m.maxCost == 0 {
+		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a bound", "idle", idle)
 		m.reject(key, value)
 		return false
 	}
@@ -345,7 +376,8 @@ type Entry struct {
 	LastAccess  time.Time     // when it was last accessed; now if it is leased
 	Deadline    time.Time     // when it expires unless accessed before; the zero time if never, or while it is leased
 	IdleTimeout time.Duration // 0 is none
-	Leased      bool
+	Cost        int64         // of its values; see WithCost
+	Leases      int           // held on it now
 }
 
 // Entry returns the times of key, and whether it is there. It is no access and takes no lock.
@@ -354,11 +386,22 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 	if e == nil {
 		return Entry{}, false
 	}
+	return m.entry(e)
+}
+
+// entry returns the times of e, if it is live.
+func (m *RobustSessionMap[K, V]) entry(e *entry[K, V]) (Entry, bool) {
+	if m.valueOf(e) == nil {
+		return Entry{}, false
+	}
 	accessed, idle := e.accessed.Load(), e.idle(m.timeouts)
 	if accessed == gone {
 		return Entry{}, false
 	}
-	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(accessed, m.clock.now())), IdleTimeout: time.Duration(idle), Leased: accessed == held}
+	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(accessed, m.clock.now())), IdleTimeout: time.Duration(idle)}
+	if t := e.ties(); t != nil {
+		entry.Cost, entry.Leases = t.cost.Load(), int(t.leases.Load())
+	}
 	if at := m.timeouts.deadline(accessed, idle, e.created); at != never {
 		entry.Deadline = m.clock.time(at)
 	}
@@ -369,8 +412,9 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 func (m *RobustSessionMap[K, V]) Stats() Stats {
 	s := m.counters.stats()
 	s.Name, s.Live, s.CallbackPanics = m.name, m.Len(), m.callbacks.panics.Load()
-	leases := &m.policy.Load().leases
-	s.Leases, s.OverdueLeases = int(leases.held.Load()), int(leases.late.Load())
+	p := m.policy.Load()
+	s.Leases, s.OverdueLeases = int(p.leases.held.Load()), int(p.leases.late.Load())
+	s.MaxSize, s.Cost, s.MaxCost = m.maxSize, p.cost.Load(), m.maxCost
 	return s
 }
 
@@ -402,7 +446,8 @@ func (m *RobustSessionMap[K, V]) Close() error {
 	first := !m.closed.Load()
 	if first {
 		m.closed.Store(true)
-		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.sweeper.stop(), m.ticker.stop())
+		unregister(m.id)
+		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.sweeper.stop(), m.ticker.stop(), m.presser.stop())
 	}
 	m.mu.Unlock()
 	m.loads.cancelAll()

@@ -1,6 +1,8 @@
 package sessionmap
 
 import (
+	"encoding/json"
+	"log/slog"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,10 @@ type Stats struct {
 	Misses uint64 // Get and GetOrSet that did not
 	Sets   uint64 // values put in, those that replaced another and those rejected included
 	Live   int    // entries now, expired ones that no sweep has met included
+
+	MaxSize int   // the bound on Live; 0 is none
+	Cost    int64 // of all values, where the map is made WithMaxCost, WithCost or WithMaxTotalCost
+	MaxCost int64 // the bound on Cost; 0 is none
 
 	Removals map[Cause]uint64 // values that left, by cause
 
@@ -55,6 +61,52 @@ func (s Stats) BackstopShare() float64 {
 	}
 	return float64(n) / float64(s.Ended())
 }
+
+// String returns the figures as JSON, under their names here. As a map, a group and an attribute have such a
+// method too, each is an expvar.Var: expvar.Publish("agents", agents).
+func (s Stats) String() string {
+	b, err := json.Marshal(s)
+	if err != nil { // a Stats has nothing that cannot be marshalled
+		return "null"
+	}
+	return string(b)
+}
+
+// LogValue returns what a log line should say of a map: its name, size, cost, leases, and the removals by cause.
+func (s Stats) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("name", s.Name), slog.Int("live", s.Live), slog.Int("max_size", s.MaxSize)}
+	if s.Cost > 0 || s.MaxCost > 0 {
+		attrs = append(attrs, slog.Int64("cost", s.Cost), slog.Int64("max_cost", s.MaxCost))
+	}
+	if s.Leases > 0 {
+		attrs = append(attrs, slog.Int("leases", s.Leases))
+	}
+	var removals []any
+	for cause := range causes {
+		if n := s.Removals[cause]; n > 0 {
+			removals = append(removals, slog.Uint64(cause.String(), n))
+		}
+	}
+	return slog.GroupValue(append(attrs, slog.Group("removals", removals...), slog.Float64("backstop_share", s.BackstopShare()))...)
+}
+
+// String returns the map's [Stats] as JSON.
+func (m *RobustSessionMap[K, V]) String() string { return m.Stats().String() }
+
+// String returns the group's [Stats] as JSON.
+func (g *Group[K]) String() string { return g.Stats().String() }
+
+// String returns the attribute's [Stats] as JSON.
+func (a *Attribute[K, V]) String() string { return a.Stats().String() }
+
+// LogValue is that of the map's [Stats].
+func (m *RobustSessionMap[K, V]) LogValue() slog.Value { return m.Stats().LogValue() }
+
+// LogValue is that of the group's [Stats].
+func (g *Group[K]) LogValue() slog.Value { return g.Stats().LogValue() }
+
+// LogValue is that of the attribute's [Stats].
+func (a *Attribute[K, V]) LogValue() slog.Value { return a.Stats().LogValue() }
 
 // counters are what Stats reads. Those of the hot path are spread over lanes.
 type counters struct {

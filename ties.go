@@ -4,18 +4,21 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"weak"
 )
 
 // ties are what is tied to the life of one entry: its leases, and what is to happen when it ends. An entry
 // gets them with the first of these, and keeps them when it is renamed.
 type ties struct {
-	entry      any // the *entry[K, V]; guarded by the map's lock, as are
-	leases     int
-	loaded     any   // the *boxed[V] that was loaded last, and
-	loadedAt   int64 // when
+	entry      any          // the *entry[K, V]; guarded by the map's lock, as are
+	leases     atomic.Int32 // read without the lock, as is cost
+	loaded     any          // the *boxed[V] that was loaded last, and
+	loadedAt   int64        // when
 	refreshing bool
-	owned      []owned // in the indexes, by their number
+	owned      []owned      // in the indexes, by their number
+	costs      []int64      // of each value, by the number in its demand
+	cost       atomic.Int64 // their sum
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
@@ -118,10 +121,12 @@ func (e *EndedError) Error() string { return "sessionmap: the session has ended:
 // tie returns e's ties. It needs the map's lock.
 func (p *policy[K, V]) tie(e *entry[K, V]) *ties {
 	x := e.withExtra(p.timeouts)
-	if x.ties == nil {
-		x.ties = &ties{entry: e}
+	t := x.ties.Load()
+	if t == nil {
+		t = &ties{entry: e}
+		x.ties.Store(t)
 	}
-	return x.ties
+	return t
 }
 
 // withLive calls fn with the lock held and the live entry of key, if there is one, after an access to it.

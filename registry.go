@@ -1,0 +1,162 @@
+package sessionmap
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// The maps and groups of the process, for those who watch them: metrics, a debug page. The registry holds none of
+// them.
+
+var registry struct {
+	mu   sync.Mutex
+	last uint64                     // id given
+	all  map[uint64]func() instance // returns nil for one that has been collected
+}
+
+// An instance is what watchers may ask a map or a group.
+type instance interface {
+	Stats() Stats
+	about() Instance
+	attributeStats() []Stats
+	sessionInfos(yield func(SessionInfo[any]) bool)
+	endAny(id any) bool
+}
+
+// An Instance is a live map or group of the process, as those see it who do not know its types. It keeps the
+// map from being collected.
+type Instance struct {
+	ID    uint64 // in the order in which they were made, from 1
+	Label string // its name; with its ID, as in "agents#3", if it has none or another has the same
+
+	Group     bool
+	KeyType   string
+	ValueType string // of a map
+
+	IdleTimeout time.Duration // 0 is none
+	Lifetime    time.Duration // 0 is none
+
+	instance instance
+}
+
+// Instances returns an iterator over the maps and groups of the process that are neither closed nor collected, in the
+// order of their IDs.
+func Instances() iter.Seq[Instance] {
+	return func(yield func(Instance) bool) {
+		var all []Instance
+		names := make(map[string]int)
+		registry.mu.Lock()
+		for id, live := range registry.all {
+			if in := live(); in != nil {
+				about := in.about()
+				about.ID, about.instance = id, in
+				names[about.Label]++
+				all = append(all, about)
+			}
+		}
+		registry.mu.Unlock()
+		slices.SortFunc(all, func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) })
+		for _, in := range all {
+			if in.Label == "" || names[in.Label] > 1 {
+				in.Label = fmt.Sprintf("%s#%d", in.Label, in.ID)
+			}
+			if !yield(in) {
+				return
+			}
+		}
+	}
+}
+
+// Stats returns the figures of the map or group.
+func (in Instance) Stats() Stats { return in.instance.Stats() }
+
+// Attributes returns the figures of a group's attributes, in the order in which they were added.
+func (in Instance) Attributes() []Stats { return in.instance.attributeStats() }
+
+// Sessions returns an iterator over the sessions, in no order. It is no access; see [RobustSessionMap.All].
+func (in Instance) Sessions() iter.Seq[SessionInfo[any]] { return in.instance.sessionInfos }
+
+// End ends the session of id, with the cause [Deleted], and reports whether there was one.
+func (in Instance) End(id any) (ended bool) { return in.instance.endAny(id) }
+
+// register enters a map or group, which live returns while it is there, until unregister is called.
+func register(live func() instance) (id uint64) {
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	if registry.all == nil {
+		registry.all = make(map[uint64]func() instance)
+	}
+	registry.last++
+	registry.all[registry.last] = live
+	return registry.last
+}
+
+func unregister(id uint64) {
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	delete(registry.all, id)
+}
+
+// register enters the map, or its group, for as long as it is there. A map closed meanwhile stays out.
+func (m *RobustSessionMap[K, V]) register(live func() instance) {
+	id := register(live)
+	runtime.AddCleanup(m, unregister, id)
+	m.mu.Lock()
+	m.id = id
+	closed := m.closed.Load()
+	m.mu.Unlock()
+	if closed {
+		unregister(id)
+	}
+}
+
+func (m *RobustSessionMap[K, V]) about() Instance {
+	return Instance{
+		Label: m.name, KeyType: reflect.TypeFor[K]().String(), ValueType: reflect.TypeFor[V]().String(),
+		IdleTimeout: time.Duration(m.timeouts.idle), Lifetime: time.Duration(m.timeouts.lifetime),
+	}
+}
+
+func (m *RobustSessionMap[K, V]) attributeStats() []Stats { return nil }
+
+func (m *RobustSessionMap[K, V]) sessionInfos(yield func(SessionInfo[any]) bool) {
+	for e := range m.policy.Load().table.entries() {
+		if entry, ok := m.entry(e); ok && !yield(SessionInfo[any]{ID: e.key, Age: time.Since(entry.Created), Entry: entry}) {
+			return
+		}
+	}
+}
+
+func (m *RobustSessionMap[K, V]) endAny(id any) bool {
+	key, ok := id.(K)
+	return ok && m.Delete(key)
+}
+
+func (g *Group[K]) about() Instance {
+	about := g.sessions.about()
+	about.Group, about.ValueType = true, ""
+	return about
+}
+
+func (g *Group[K]) attributeStats() (all []Stats) {
+	for _, a := range g.attributes.all() {
+		all = append(all, (*a).Stats())
+	}
+	return all
+}
+
+func (g *Group[K]) sessionInfos(yield func(SessionInfo[any]) bool) {
+	for s := range g.Sessions() {
+		if !yield(SessionInfo[any]{s.ID, s.Age, s.Attributes, s.Entry}) {
+			return
+		}
+	}
+}
+
+func (g *Group[K]) endAny(id any) bool { return g.sessions.endAny(id) }
