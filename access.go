@@ -232,18 +232,24 @@ func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle
 // insert stores value if key has no live entry, and nobody vetoes it; else it returns that entry's value, after
 // an access.
 func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (present *boxed[V], stored bool) {
+	d, ok := m.demands(key, value)
+	if ok {
+		present, stored = m.tryInsert(key, value, d, vetoed)
+	}
+	if !stored && present == nil {
+		m.reject(key, value)
+	}
+	return present, stored
+}
+
+// tryInsert is insert for a value that demands d. It does not report the value if it is refused.
+func (m *RobustSessionMap[K, V]) tryInsert(key K, value V, d *demand, vetoed *atomic.Bool) (present *boxed[V], stored bool) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		m.reject(key, value)
 		return nil, false
 	}
 	if vetoed == nil {
 		m.loads.veto(key)
-	}
-	d, ok := m.demands(key, value)
-	if !ok {
-		m.reject(key, value)
-		return nil, false
 	}
 	var out removal[K, V]
 	p, e, now, ok := m.lockToInsert(hash, key, vetoed, d, &out)
@@ -252,7 +258,6 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (pr
 		if out.cause != 0 {
 			m.reportOne(out)
 		}
-		m.reject(key, value)
 		return nil, false
 	}
 	if e == nil {

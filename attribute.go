@@ -91,16 +91,13 @@ func (a *Attribute[K, V]) Get(id K) (V, bool) {
 
 // Set gives the session of id, which it begins if there is none, the attribute. What was there before is reported
 // as [Replaced]. stored is false where the session is refused (see [Group.Touch]), or its owner has too many (see
-// [WithOwnerLimit]); value is then reported as [Rejected].
+// [WithOwnerLimit]), or the value costs too much; it is then reported as [Rejected]. To a session that is there it is
+// an access all the same.
 func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
 	box := a.box(value)
 	for {
-		s := a.group.session(id)
-		if s == nil {
-			a.reject(id, value)
-			return false
-		}
-		old := s.first.at(a.index).Load()
+		s := a.present(id)
+		old := a.slot(s).Load()
 		switch a.exchange(id, s, old, box) {
 		case exchanged:
 			a.put(id, old, box)
@@ -118,23 +115,48 @@ type exchange int
 const (
 	overtaken exchange = iota // by another change, or the end of the session
 	exchanged
-	exchangeRefused // by a limit
+	exchangeRefused // by a limit, or with its session
 )
 
-// exchange puts box in the place of old in the slot of a session; nil is no value. Where there is an index this is
-// one moment with the change in that.
+// exchange puts box in the place of old in the slot of a session; nil is no value, and no session one to begin. What
+// the value asks for is granted in the same moment.
 func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) exchange {
 	d, ok := a.demands(id, box)
-	if !ok {
+	switch {
+	case !ok:
 		return exchangeRefused
-	}
-	if d != nil {
+	case s == nil:
+		return a.begin(id, box, d)
+	case d != nil:
 		return a.exchangeDemanding(s, old, box, d)
-	}
-	if old != endOfAll && s.first.at(a.index).CompareAndSwap(old, box) {
+	case old != endOfAll && a.slot(s).CompareAndSwap(old, box):
 		return exchanged
 	}
 	return overtaken
+}
+
+// begin begins the session of id, with the attribute in it.
+func (a *Attribute[K, V]) begin(id K, box *slotBox, d *demand) exchange {
+	s := newSession(id)
+	a.slot(s).Store(box)
+	present, stored := a.group.sessions.tryInsert(id, s, d, nil)
+	switch {
+	case stored:
+		return exchanged
+	case present != nil:
+		return overtaken
+	}
+	a.slot(s).Store(nil)
+	a.group.sessions.reject(id, s)
+	return exchangeRefused
+}
+
+// slot returns the attribute's slot in s, which it makes if there is none yet; an empty one if there is no session.
+func (a *Attribute[K, V]) slot(s *Session[K]) *slot {
+	if s == nil {
+		return new(slot)
+	}
+	return s.first.at(a.index)
 }
 
 // demands returns what the value in box, or none if box is nil, asks for. It is false where that can never be granted.
@@ -150,7 +172,7 @@ func (a *Attribute[K, V]) demands(id K, box *slotBox) (d *demand, ok bool) {
 }
 
 func (a *Attribute[K, V]) exchangeDemanding(s *Session[K], old, box *slotBox, d *demand) exchange {
-	slot, outcome := s.first.at(a.index), overtaken
+	slot, outcome := a.slot(s), overtaken
 	if old == endOfAll {
 		return outcome
 	}
@@ -186,13 +208,8 @@ func (a *Attribute[K, V]) put(id K, old, box *slotBox) {
 func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 	box := a.box(value)
 	for {
-		s := a.group.session(id)
-		if s == nil {
-			a.counters.lane().misses.Add(1)
-			a.reject(id, value)
-			return value, false
-		}
-		if old := s.first.at(a.index).value(); old != nil {
+		s := a.present(id)
+		if old := a.slot(s).value(); old != nil {
 			a.counters.lane().hits.Add(1)
 			return a.open(old), true
 		}
@@ -230,12 +247,6 @@ func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bo
 		}
 		if !keep && box == nil {
 			return none, false
-		}
-		if s == nil {
-			if s = a.group.session(id); s == nil {
-				a.reject(id, value)
-				return none, false
-			}
 		}
 		var next *slotBox
 		if keep {

@@ -370,6 +370,16 @@ func ReadHeap() (cycles, live, limit uint64) {
 	return h.cycles, h.live, h.limit
 }
 
+// CgroupLimit reads the limit from a file system.
+var CgroupLimit = cgroupLimitIn
+
+// Looking reports whether the map looks at the heap, now and then.
+func Looking[K comparable, V any](m *RobustSessionMap[K, V]) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.presser.wakeAt != never
+}
+
 // Subscribers is how many subscriptions a bus has.
 func Subscribers[K comparable](b *Bus[K]) int { return len(b.subscribers.all()) }
 

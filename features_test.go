@@ -152,13 +152,13 @@ func endableMap[V any](m *sessionmap.RobustSessionMap[int, V], o *outside, id in
 func endableGroup(g *sessionmap.Group[int], o *outside, id int, cancel func()) endable {
 	costly := sessionmap.NewAttribute[int](g, "costly", sessionmap.WithCost(costOf[int]))
 	return endable{
-		delete:   func() { g.Delete(id) },
-		publish:  func() { o.Publish(id) },
+		delete:  func() { g.Delete(id) },
+		publish: func() { o.Publish(id) },
 		fillCost: func() {
 			costly.Set(id, 0)
 			costly.Set(dear, 0)
 		},
-		press:    o.press,
+		press: o.press,
 		touch: func() {
 			if g.Contains(id) {
 				g.Touch(id)
