@@ -92,6 +92,16 @@ func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *boxed[V]) {
 	return nil, nil
 }
 
+// has reports whether there is a session of key, under that very key.
+func (m *RobustSessionMap[K, V]) has(key K) bool {
+	hash, ok := m.hash(key)
+	if !ok {
+		return false
+	}
+	e := m.policy.Load().table.find(hash, key)
+	return e != nil && m.valueOf(e) != nil
+}
+
 // valueOf returns e's value if e is live.
 func (m *RobustSessionMap[K, V]) valueOf(e *entry[K, V]) *boxed[V] {
 	if !e.live(m.clock.now(), m.timeouts) && !m.liveAfterRename(e) {
@@ -111,7 +121,7 @@ func (m *RobustSessionMap[K, V]) liveAfterRename(e *entry[K, V]) bool {
 
 // underNewKey returns the live entry that key was renamed to, if it still stands for that.
 func (m *RobustSessionMap[K, V]) underNewKey(key K) *entry[K, V] {
-	if !m.renames.Load() {
+	if hash, ok := m.hash(key); !ok || !m.keys.renamedAt(hash) {
 		return nil
 	}
 	m.mu.Lock()
@@ -125,82 +135,109 @@ func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
 	m.cancels = append(m.cancels, cancel)
 }
 
-// replaceIf puts box, with value in it, in the place of the one in old, after an access. It reports false, for
-// swapped, if the value is another one by now, and for ok if what value asks for cannot be granted.
-func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old, box *boxed[V], value V) (swapped, ok bool) {
+// An exchange is what came of trying to put a value in the place of another.
+type exchange int
+
+const (
+	overtaken exchange = iota // by another change, or the end of the session
+	exchanged
+	exchangeRefused // what the value asks for cannot be granted
+)
+
+// replaceIf puts box, with value in it, in the place of the one in old, after an access. What has left for that is to
+// be reported.
+func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old, box *boxed[V], value V) (x exchange, left removal[K, V]) {
 	d, ok := m.demands(e.key, value)
-	if !ok {
-		return false, false
+	switch {
+	case !ok:
+		return exchangeRefused, left
+	case d != nil:
+		x, left = m.change(e.key, d, func(found *entry[K, V]) bool { return found == e && e.value.Load() == old }, func(p *policy[K, V], now int64) bool {
+			p.touch(e, now)
+			return e.value.CompareAndSwap(old, box)
+		})
+	case m.touch(p, e) && e.value.CompareAndSwap(old, box):
+		x = exchanged
 	}
-	if d == nil {
-		return m.touch(p, e) && e.value.CompareAndSwap(old, box), true
+	if x == exchanged {
+		m.catchUp(e, d)
 	}
-	found := m.change(e.key, d, func(p *policy[K, V], found *entry[K, V], now int64, granted bool) bool {
-		ok = granted || found != e
-		if !granted || found != e || !e.value.CompareAndSwap(old, box) {
-			return false
-		}
-		p.touch(e, now)
-		swapped = true
-		return true
-	})
-	return swapped, ok || !found
+	return x, left
 }
 
-// change calls swap, with the lock held, for the live entry of key, if there is one, and tells it whether what d asks
-// for can be granted, which is done if swap then returns true.
-func (m *RobustSessionMap[K, V]) change(key K, d *demand, swap func(p *policy[K, V], e *entry[K, V], now int64, granted bool) bool) (found bool) {
+// change calls swap with the lock held if is says of the live entry of key that it is the one meant, and what d asks for
+// can be granted; which is done if swap returns true. What has left for that is to be reported.
+func (m *RobustSessionMap[K, V]) change(key K, d *demand, is func(e *entry[K, V]) bool, swap func(p *policy[K, V], now int64) bool) (x exchange, left removal[K, V]) {
 	hash, _ := m.hash(key)
-	var out removal[K, V]
-	var noInsert atomic.Bool
-	noInsert.Store(true)
-	p, e, now, ok := m.lockToInsert(hash, key, &noInsert, d, &out)
-	if e != nil && swap(p, e, now, ok) {
-		p.grant(e, d)
+	another := false
+	p, e, now, ok := m.lockToInsert(hash, key, d, func(e *entry[K, V]) bool {
+		another = e == nil || !is(e)
+		return another
+	}, &left)
+	defer m.mu.Unlock()
+	switch {
+	case another:
+		return overtaken, left
+	case !ok:
+		return exchangeRefused, left
+	case !swap(p, now):
+		return overtaken, left
 	}
-	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
-	return e != nil
+	p.grant(e, d)
+	return exchanged, left
 }
 
-// set puts value where a live entry of key is, or inserts one.
-func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
-	hash, ok := m.hash(key)
-	if !ok || key != key {
-		m.reject(key, value)
-		return false
+// reportLeft reports what has left to make room, if anything, and then does what comes then, even if a callback ends
+// its goroutine.
+func (m *RobustSessionMap[K, V]) reportLeft(left removal[K, V], then func()) {
+	defer then()
+	if left.cause != 0 {
+		m.reportOne(left)
 	}
-	d, ok := m.demands(key, value)
+}
+
+// reject reports a value that was not stored. One that is there all the same is not closed.
+func (m *RobustSessionMap[K, V]) reject(key K, value V) {
+	var present *boxed[V]
+	if m.closer != nil {
+		_, present = m.peek(key)
+	}
+	m.reporter.reject(key, value, present)
+}
+
+// set puts box, with value in it, where a live entry of key is, or inserts one.
+func (m *RobustSessionMap[K, V]) set(key K, value V, box *boxed[V], idle int64) (stored bool) {
+	hash, ok := m.hash(key)
+	var d *demand
+	if ok = ok && key == key; ok {
+		d, ok = m.demands(key, value)
+	}
 	if !ok {
 		m.reject(key, value)
 		return false
 	}
-	box := m.values.box(value)
 	was := m.policy.Load()
 	if e := was.table.find(hash, key); e != nil && d == nil && e.idle(m.timeouts) == idle && m.touch(was, e) {
 		if old := e.swap(box); old != nil {
 			if e.idle(m.timeouts) != idle {
 				m.restoreIdle(e, box, idle)
 			}
+			m.catchUp(e, d)
 			m.replaced(e.key, old, box)
 			return true
 		}
 	}
 	m.loads.veto(key)
-	var out removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, nil, d, &out)
+	var left removal[K, V]
+	p, e, now, ok := m.lockToInsert(hash, key, d, nil, &left)
 	if !ok {
 		m.mu.Unlock()
-		if out.cause != 0 {
-			m.reportOne(out)
-		}
-		m.reject(key, value)
+		m.reportLeft(left, func() { m.reject(key, value) })
 		return false
 	}
 	if e == nil {
-		m.add(p, hash, key, box, idle, now, d, &out)
+		e = m.add(p, hash, key, box, idle, now, d, left)
+		m.catchUp(e, d)
 		return true
 	}
 	// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
@@ -211,10 +248,8 @@ func (m *RobustSessionMap[K, V]) set(key K, value V, idle int64) (stored bool) {
 	p.grant(e, d)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
-	m.replaced(e.key, old, box)
+	m.catchUp(e, d)
+	m.reportLeft(left, func() { m.replaced(e.key, old, box) })
 	return true
 }
 
@@ -229,61 +264,58 @@ func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle
 	}
 }
 
-// insert stores value if key has no live entry, and nobody vetoes it; else it returns that entry's value, after
-// an access.
-func (m *RobustSessionMap[K, V]) insert(key K, value V, vetoed *atomic.Bool) (present *boxed[V], stored bool) {
+// insert stores value if key has no live entry; else it returns that entry's value, after an access.
+func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stored bool) {
+	m.loads.veto(key)
 	d, ok := m.demands(key, value)
+	var left removal[K, V]
 	if ok {
-		present, stored = m.tryInsert(key, value, d, vetoed)
+		present, stored, left = m.tryInsert(key, m.values.box(value), d, nil)
 	}
-	if !stored && present == nil {
-		m.reject(key, value)
-	}
+	m.reportLeft(left, func() {
+		if !stored && present == nil {
+			m.reject(key, value)
+		}
+	})
 	return present, stored
 }
 
-// tryInsert is insert for a value that demands d. It does not report the value if it is refused.
-func (m *RobustSessionMap[K, V]) tryInsert(key K, value V, d *demand, vetoed *atomic.Bool) (present *boxed[V], stored bool) {
+// tryInsert is insert for a value that demands d, unless there is a veto. What has left is to be reported, as is the
+// value if it is refused.
+func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, vetoed *atomic.Bool) (present *boxed[V], stored bool, left removal[K, V]) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		return nil, false
+		return nil, false, left
 	}
-	if vetoed == nil {
-		m.loads.veto(key)
-	}
-	var out removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, vetoed, d, &out)
-	if !ok {
+	p, e, now, ok := m.lockToInsert(hash, key, d, func(e *entry[K, V]) bool {
+		return e == nil && vetoed != nil && vetoed.Load()
+	}, &left)
+	switch {
+	case !ok:
 		m.mu.Unlock()
-		if out.cause != 0 {
-			m.reportOne(out)
-		}
-		return nil, false
+	case e == nil:
+		e = m.add(p, hash, key, box, m.timeouts.idle, now, d, removal[K, V]{})
+		m.catchUp(e, d)
+		stored = true
+	default:
+		p.touch(e, now)
+		present = e.value.Load()
+		m.mu.Unlock()
 	}
-	if e == nil {
-		m.add(p, hash, key, m.values.box(value), m.timeouts.idle, now, d, &out)
-		return nil, true
-	}
-	p.touch(e, now)
-	present = e.value.Load()
-	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
-	return present, false
+	return present, stored, left
 }
 
 // lockToInsert takes the lock and looks key up. Where a new entry, or what d asks for, takes the place of others it
 // makes room: what has left for that, if anything, is an expired entry of the same key, or another one. It is not
-// ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, there is a veto, its
-// owner has too many. What has left is to be reported in either case.
-func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic.Bool, d *demand, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
+// ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, its owner has too
+// many, or refuse, which is told the live entry or nil, says so. What has left is to be reported in either case.
+func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, refuse func(e *entry[K, V]) bool, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
 	for {
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
 		e := p.lookup(hash, key, now, left)
-		if e == nil && (m.refuses(key, now) || vetoed != nil && vetoed.Load()) {
-			return p, nil, now, false
+		if e == nil && m.refuses(key, now) || refuse != nil && refuse(e) {
+			return p, e, now, false
 		}
 		if outcome := p.admit(e, d, now, left); outcome != notYet {
 			return p, e, now, outcome == admitted
@@ -297,8 +329,9 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, vetoed *atomic
 }
 
 // add inserts, releases the lock, and reports what left to make room.
-func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, d *demand, left *removal[K, V]) {
-	p.grant(p.insert(hash, key, box, idle, now), d)
+func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, d *demand, left removal[K, V]) *entry[K, V] {
+	e := p.insert(hash, key, box, idle, now)
+	p.grant(e, d)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
 	if m.clock.coarse != nil {
 		m.ticker.arm(after(now, m.ticker.interval), now)
@@ -309,8 +342,9 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 	m.mu.Unlock()
 	m.counters.inserts.Add(1)
 	if left.cause != 0 {
-		m.reportOne(*left)
+		m.reportOne(left)
 	}
+	return e
 }
 
 // remove ends the live entry of key, unless it was created after a given moment. Where there is nothing to
@@ -318,7 +352,7 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
 	hash, ok := m.hash(key)
 	m.loads.veto(key)
-	if !ok || m.keys.deleted.window == 0 && !m.renames.Load() && m.policy.Load().table.find(hash, key) == nil {
+	if !ok || m.keys.deleted.window == 0 && !m.keys.renamedAt(hash) && m.policy.Load().table.find(hash, key) == nil {
 		return value, false
 	}
 	m.mu.Lock()
@@ -348,6 +382,7 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 
 // removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box.
 func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed bool) {
+	m.loads.veto(e.key)
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]

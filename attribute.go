@@ -98,57 +98,57 @@ func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
 	for {
 		s := a.present(id)
 		old := a.slot(s).Load()
-		switch a.exchange(id, s, old, box) {
-		case exchanged:
-			a.put(id, old, box)
-			return true
-		case exchangeRefused:
-			a.reject(id, value)
-			return false
+		x, left := a.exchange(id, s, old, box)
+		if a.settle(x, left, id, old, box) {
+			return x == exchanged
 		}
 	}
 }
 
-// An exchange is what came of trying to change a slot.
-type exchange int
-
-const (
-	overtaken exchange = iota // by another change, or the end of the session
-	exchanged
-	exchangeRefused // by a limit, or with its session
-)
-
 // exchange puts box in the place of old in the slot of a session; nil is no value, and no session one to begin. What
-// the value asks for is granted in the same moment.
-func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) exchange {
+// the value asks for is granted in the same moment. What has left for that is to be reported.
+func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) (x exchange, left removal[K, *Session[K]]) {
 	d, ok := a.demands(id, box)
-	switch {
-	case !ok:
-		return exchangeRefused
-	case s == nil:
-		return a.begin(id, box, d)
-	case d != nil:
-		return a.exchangeDemanding(s, old, box, d)
-	case old != endOfAll && a.slot(s).CompareAndSwap(old, box):
-		return exchanged
+	if !ok {
+		return exchangeRefused, left
 	}
-	return overtaken
+	if old == nil { // before the value is there, so that Len is never below 0
+		a.live.Add(1)
+		defer func() {
+			if x != exchanged {
+				a.live.Add(-1)
+			}
+		}()
+	}
+	switch {
+	case s == nil:
+		s = newSession(id)
+		x, left = a.begin(s, box, d)
+	case d != nil:
+		x, left = a.exchangeDemanding(s, old, box, d)
+	case old != endOfAll && a.slot(s).CompareAndSwap(old, box):
+		x = exchanged
+	}
+	if x == exchanged && d.outdated(len(a.rules.all())) {
+		a.adopt(id, s)
+	}
+	return x, left
 }
 
-// begin begins the session of id, with the attribute in it.
-func (a *Attribute[K, V]) begin(id K, box *slotBox, d *demand) exchange {
-	s := newSession(id)
+// begin begins a session that has the attribute.
+func (a *Attribute[K, V]) begin(s *Session[K], box *slotBox, d *demand) (exchange, removal[K, *Session[K]]) {
+	m, id := a.group.sessions, s.ID()
 	a.slot(s).Store(box)
-	present, stored := a.group.sessions.tryInsert(id, s, d, nil)
+	present, stored, left := m.tryInsert(id, m.values.box(s), d, nil)
 	switch {
 	case stored:
-		return exchanged
+		return exchanged, left
 	case present != nil:
-		return overtaken
+		return overtaken, left
 	}
 	a.slot(s).Store(nil)
-	a.group.sessions.reject(id, s)
-	return exchangeRefused
+	m.reject(id, s)
+	return exchangeRefused, left
 }
 
 // slot returns the attribute's slot in s, which it makes if there is none yet; an empty one if there is no session.
@@ -171,35 +171,44 @@ func (a *Attribute[K, V]) demands(id K, box *slotBox) (d *demand, ok bool) {
 	return demands(rules, a.cost, a.callbacks, a.index, id, a.open(box))
 }
 
-func (a *Attribute[K, V]) exchangeDemanding(s *Session[K], old, box *slotBox, d *demand) exchange {
-	slot, outcome := a.slot(s), overtaken
+func (a *Attribute[K, V]) exchangeDemanding(s *Session[K], old, box *slotBox, d *demand) (exchange, removal[K, *Session[K]]) {
 	if old == endOfAll {
-		return outcome
+		return overtaken, removal[K, *Session[K]]{}
 	}
-	m := a.group.sessions
+	m, slot := a.group.sessions, a.slot(s)
 	session := m.values.box(s)
-	m.change(s.ID(), d, func(_ *policy[K, *Session[K]], e *entry[K, *Session[K]], _ int64, granted bool) bool {
-		if e.value.Load() != session {
-			return false
-		}
-		if !granted {
-			outcome = exchangeRefused
-		} else if slot.CompareAndSwap(old, box) {
-			outcome = exchanged
-		}
-		return outcome == exchanged
+	return m.change(s.ID(), d, func(e *entry[K, *Session[K]]) bool {
+		return e.value.Load() == session && slot.Load() == old
+	}, func(*policy[K, *Session[K]], int64) bool {
+		return slot.CompareAndSwap(old, box)
 	})
-	return outcome
 }
 
-// put counts the value in box, and reports the one in old that it has replaced, if any.
-func (a *Attribute[K, V]) put(id K, old, box *slotBox) {
-	if old == nil {
-		a.live.Add(1)
-		a.counters.inserts.Add(1)
-		return
+// settle reports what an exchange has come to, and returns whether it is settled.
+func (a *Attribute[K, V]) settle(x exchange, left removal[K, *Session[K]], id K, old, box *slotBox) (settled bool) {
+	a.group.sessions.reportLeft(left, func() {
+		switch {
+		case x == exchangeRefused:
+			a.reject(id, a.open(box))
+		case x != exchanged:
+		case box == nil:
+			a.ended(id, old, Deleted)
+		case old == nil:
+			a.counters.inserts.Add(1)
+		default:
+			a.replaced(id, (*boxed[V])(unsafe.Pointer(old)), (*boxed[V])(unsafe.Pointer(box)))
+		}
+	})
+	return x != overtaken
+}
+
+// reject reports a value that was not stored. One that the session has all the same is not closed.
+func (a *Attribute[K, V]) reject(id K, value V) {
+	var present *boxed[V]
+	if s, ok := a.group.sessions.Peek(id); ok && a.closer != nil {
+		present = (*boxed[V])(unsafe.Pointer(s.first.find(a.index).value()))
 	}
-	a.replaced(id, (*boxed[V])(unsafe.Pointer(old)), (*boxed[V])(unsafe.Pointer(box)))
+	a.reporter.reject(id, value, present)
 }
 
 // GetOrSet returns the attribute of the session of id if it has one, and else sets value. The loaded result
@@ -213,14 +222,9 @@ func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 			a.counters.lane().hits.Add(1)
 			return a.open(old), true
 		}
-		switch a.exchange(id, s, nil, box) {
-		case exchanged:
+		x, left := a.exchange(id, s, nil, box)
+		if a.settle(x, left, id, nil, box) {
 			a.counters.lane().misses.Add(1)
-			a.put(id, nil, box)
-			return value, false
-		case exchangeRefused:
-			a.counters.lane().misses.Add(1)
-			a.reject(id, value)
 			return value, false
 		}
 	}
@@ -252,17 +256,15 @@ func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bo
 		if keep {
 			next = a.box(value)
 		}
-		switch a.exchange(id, s, box, next) {
-		case exchanged:
-			if !keep {
-				a.ended(id, box, Deleted)
-				return none, false
-			}
-			a.put(id, box, next)
-			return value, true
-		case exchangeRefused:
-			a.reject(id, value)
+		x, left := a.exchange(id, s, box, next)
+		switch settled := a.settle(x, left, id, box, next); {
+		case !settled:
+		case x == exchangeRefused:
 			return old, box != nil
+		case keep:
+			return value, true
+		default:
+			return none, false
 		}
 	}
 	return none, false
@@ -282,8 +284,8 @@ func (a *Attribute[K, V]) Take(id K) (V, bool) {
 		if box == nil {
 			break
 		}
-		if a.exchange(id, s, box, nil) == exchanged {
-			a.ended(id, box, Deleted)
+		x, left := a.exchange(id, s, box, nil)
+		if a.settle(x, left, id, box, nil) {
 			return a.open(box), true
 		}
 	}

@@ -46,6 +46,16 @@ func (b boxer[V]) box(value V) *boxed[V] {
 	return (*boxed[V])(pointer)
 }
 
+// same reports whether two boxes hold the same: equal values, or the same func. What cannot be compared is not.
+func (b boxer[V]) same(x, y *boxed[V]) bool {
+	if b.direct || x == y {
+		return x == y
+	}
+	v, w := any(b.open(x)), any(b.open(y))
+	r := reflect.ValueOf(v)
+	return r.IsValid() && r.Comparable() && v == w
+}
+
 func (b boxer[V]) open(box *boxed[V]) V {
 	if !b.direct {
 		return *(*V)(unsafe.Pointer(box))

@@ -37,6 +37,17 @@ func (m *RobustSessionMap[K, V]) demands(key K, value V) (d *demand, ok bool) {
 	return demands(rules, m.cost, m.callbacks, 0, key, value)
 }
 
+// outdated reports whether d was made before there were so many rules.
+func (d *demand) outdated(rules int) bool { return rules > 0 && (d == nil || len(d.claims) < rules) }
+
+// catchUp does for e, of which a value has just been stored, what the rules of an index ask that has come since d was
+// made.
+func (m *RobustSessionMap[K, V]) catchUp(e *entry[K, V], d *demand) {
+	if d.outdated(len(m.rules.all())) {
+		m.adopt(e)
+	}
+}
+
 // grant does for e what its new value asks for.
 func (p *policy[K, V]) grant(e *entry[K, V], d *demand) {
 	if d == nil {
@@ -74,7 +85,7 @@ const (
 func (p *policy[K, V]) admit(e *entry[K, V], d *demand, now int64, left *removal[K, V]) admission {
 	for {
 		why, possible := p.wants(e, d)
-		gives, allowed := p.outgrown(e, d)
+		gives, allowed := p.outgrown(e, d, now)
 		switch {
 		case !possible || !allowed:
 			return refused
@@ -82,6 +93,11 @@ func (p *policy[K, V]) admit(e *entry[K, V], d *demand, now int64, left *removal
 			return admitted
 		case left.cause != 0:
 			return notYet
+		case gives != nil && !gives.live(now, p.timeouts):
+			if box, cause := gives.endExpired(now, p.timeouts); box != nil {
+				p.remove(gives)
+				*left = p.removal(gives, box, cause)
+			}
 		case gives != nil:
 			*left = p.removal(gives, gives.end(), Evicted)
 			p.remove(gives)

@@ -26,7 +26,7 @@ const (
 	Cleared                         // by Clear
 	Closed                          // by Close, or the end of the map's context
 	ContextDone                     // by the end of the session's context
-	Rejected                        // never stored: the map is closed, full of leased sessions, or could not take it
+	Rejected                        // never stored: see Set
 	causes
 )
 

@@ -433,7 +433,7 @@ func EndsOf[K comparable, V any](l *Lease[K, V]) int {
 
 // EndGuards tells the guards of the end of a session, as if late.
 func EndGuards[K comparable](g *Group[K], id K) {
-	for _, fn := range g.guards.all() {
-		(*fn)(id)
+	for _, guard := range g.guards.all() {
+		guard.end(id)
 	}
 }

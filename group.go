@@ -19,7 +19,7 @@ import (
 type Group[K comparable] struct {
 	sessions   *RobustSessionMap[K, *Session[K]]
 	attributes roster[attribute[K]]
-	guards     roster[func(K)] // told of an end before anything else
+	guards     roster[guarded[K]] // told of an end before anything else
 	ends       roster[func(K, Cause)]
 }
 
@@ -34,6 +34,7 @@ func NewGroup[K comparable](opts ...Option) (*Group[K], error) {
 		return nil, err
 	}
 	g.sessions = sessions
+	sessions.renamed = func(s *Session[K], id K) { s.id.Store(&id) }
 	self := weak.Make(g)
 	sessions.register(func() instance {
 		if g := self.Value(); g != nil {
@@ -57,12 +58,13 @@ func MustNewGroup[K comparable](opts ...Option) *Group[K] {
 func (g *Group[K]) ended(id K, s *Session[K], cause Cause) {
 	var tell []func()
 	if cause != Rejected {
-		for _, fn := range g.guards.all() {
-			tell = append(tell, func() { g.sessions.callbacks.run("Guard", func() { (*fn)(id) }) })
+		for _, guard := range g.guards.all() {
+			tell = append(tell, func() { g.sessions.callbacks.run("Guard", func() { guard.end(id) }) })
 		}
 	}
+	boxes := s.first.end() // before the attributes: there is one for each box
 	attributes := g.attributes.all()
-	for i, box := range s.first.end() {
+	for i, box := range boxes {
 		tell = append(tell, func() { (*attributes[i]).ended(id, box, cause) })
 	}
 	if cause != Rejected {
@@ -108,7 +110,7 @@ func (g *Group[K]) session(id K) *Session[K] {
 	}
 	if box == nil {
 		begun := newSession(id)
-		present, stored := m.insert(id, begun, nil)
+		present, stored := m.insert(id, begun)
 		if stored {
 			return begun
 		}
@@ -121,7 +123,7 @@ func (g *Group[K]) session(id K) *Session[K] {
 }
 
 // Touch is an access to the session of id, which it begins if there is none. It is false where that is refused:
-// the group is closed, full of leased sessions, or cannot take the id.
+// the group is closed, full of leased sessions, or cannot take the id, which is to stay deleted or cannot be found again.
 func (g *Group[K]) Touch(id K) (stored bool) { return g.session(id) != nil }
 
 // Contains reports whether there is a session of id. It is no access and takes no lock.
@@ -151,8 +153,8 @@ func (g *Group[K]) Rename(old, new K) error {
 	if err := g.sessions.Rename(old, new); err != nil {
 		return err
 	}
-	if s, ok := g.sessions.Peek(new); ok {
-		s.id.Store(&new)
+	for _, guard := range g.guards.all() {
+		g.sessions.callbacks.run("Guard", func() { guard.move(old, new) })
 	}
 	return nil
 }
@@ -207,10 +209,8 @@ func (g *Group[K]) Run(ctx context.Context, id K, fn func(ctx context.Context, s
 	if !ok {
 		return fmt.Errorf("%w: %v", ErrRefused, id)
 	}
-	defer func() {
-		g.sessions.endTied(lease.record.ties, Deleted)
-		lease.Release()
-	}()
+	defer lease.Release()
+	defer g.sessions.endTied(lease.record.ties, Deleted)
 	ctx, stop := lease.Within(ctx)
 	defer stop()
 	return fn(ctx, lease.Value())

@@ -2,26 +2,34 @@ package sessionmap
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 )
 
 // A Guard puts a map that exists already under the life of a [Group]: when a session ends, whatever the cause,
-// its key is deleted from the map, under the map's own lock. So code that has such maps gets the safety net
-// by added lines: a NewGuard for each map, and a Touch where sessions are used. Its reads and writes stay.
+// its key is deleted from the map, under the map's own lock, and when it is renamed its value moves to the new one. So
+// code that has such maps gets the safety net by added lines: a NewGuard for each map, and a Touch where sessions are
+// used. Its reads and writes stay.
 //
 // A Guard knows of a session from when it is touched, here or by an attribute of the group. Touch first and then
-// put the key into the map, and do not put it where Touch is false. A key that was put without a Touch, or that the
-// end of its session has just overtaken, is found by Adopt.
+// put the key into the map, and do not put it where Touch is false. Do not hold the map's lock meanwhile: whatever can
+// begin or end a session can end others, whose keys are then deleted under it. A key that was put without a Touch, or
+// that the end of its session has just overtaken, is found by Adopt.
 type Guard[K comparable] struct {
 	group *Group[K]
 	keys  func() []K
 	stop  func()
 }
 
+// guarded is a map as its group sees it.
+type guarded[K comparable] struct {
+	end  func(id K)       // takes id out, unless a session of it has begun since
+	move func(old, new K) // takes what is under old, unless a session of it has begun since, to new, if that has not ended
+}
+
 // NewGuard guards m, which mu guards: any sync.Locker, such as a *sync.RWMutex. The keys that are in m are
-// adopted. No other lock is held when mu is locked; sessions must not be ended by anybody who holds mu. It
-// panics if mu or m is nil.
+// adopted. No other lock is held when mu is locked. It panics if mu or m is nil.
 func NewGuard[K comparable, V any](g *Group[K], mu sync.Locker, m map[K]V) *Guard[K] {
 	if isNil(mu) || m == nil {
 		panic("sessionmap: NewGuard: want a lock and a map, got nil")
@@ -31,14 +39,31 @@ func NewGuard[K comparable, V any](g *Group[K], mu sync.Locker, m map[K]V) *Guar
 		defer mu.Unlock()
 		return slices.Collect(maps.Keys(m))
 	}
-	return newGuard(g, keys, func(id K) {
-		mu.Lock()
-		defer mu.Unlock()
-		delete(m, id)
+	return newGuard(g, keys, guarded[K]{
+		end: func(id K) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !g.sessions.has(id) {
+				delete(m, id)
+			}
+		},
+		move: func(old, new K) {
+			mu.Lock()
+			defer mu.Unlock()
+			value, there := m[old]
+			if !there || g.sessions.has(old) {
+				return
+			}
+			delete(m, old)
+			if _, taken := m[new]; !taken && g.sessions.has(new) {
+				m[new] = value
+			}
+		},
 	})
 }
 
-// NewSyncGuard guards a sync.Map. Keys in it that are no K are left alone.
+// NewSyncGuard guards a sync.Map. Keys in it that are no K are left alone. Where another session of the same id begins
+// at the very end of one, a value of its own may go with the former, if it cannot be compared to that's.
 func NewSyncGuard[K comparable](g *Group[K], m *sync.Map) *Guard[K] {
 	if m == nil {
 		panic("sessionmap: NewSyncGuard: want a map, got nil")
@@ -51,16 +76,29 @@ func NewSyncGuard[K comparable](g *Group[K], m *sync.Map) *Guard[K] {
 		}
 		return all
 	}
-	return newGuard(g, keys, func(id K) { m.Delete(id) })
+	take := func(id K) (value any, taken bool) {
+		value, there := m.Load(id) // before the look at the sessions
+		switch {
+		case !there || g.sessions.has(id):
+			return nil, false
+		case reflect.ValueOf(&value).Elem().Comparable():
+			return value, m.CompareAndDelete(id, value)
+		}
+		return m.LoadAndDelete(id)
+	}
+	return newGuard(g, keys, guarded[K]{
+		end: func(id K) { take(id) },
+		move: func(old, new K) {
+			if value, taken := take(old); taken {
+				m.LoadOrStore(new, value)
+				take(new)
+			}
+		},
+	})
 }
 
-func newGuard[K comparable](g *Group[K], keys func() []K, del func(K)) *Guard[K] {
-	guard := &Guard[K]{group: g, keys: keys}
-	guard.stop = g.guards.add(func(id K) {
-		if !g.Contains(id) { // else the key is that of another session, which has begun since
-			del(id)
-		}
-	})
+func newGuard[K comparable](g *Group[K], keys func() []K, m guarded[K]) *Guard[K] {
+	guard := &Guard[K]{group: g, keys: keys, stop: g.guards.add(m)}
 	guard.Adopt()
 	return guard
 }

@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"errors"
 	"iter"
+	"reflect"
+	"slices"
 	"sync"
 )
 
@@ -24,10 +26,10 @@ type Indexed[K comparable, V any] interface {
 
 // indexedMap is what an Index needs of its map.
 type indexedMap[K comparable] interface {
-	owned(number int, owner any) []*ties
+	owned(number int, owner any) iter.Seq[*ties]
 	countOwned(number int, owner any) int
 	endTied(t *ties, cause Cause) bool
-	keyOf(t *ties) K
+	liveKey(t *ties) (key K, ok bool)
 }
 
 // An ownerRule says to whom a session belongs by its value.
@@ -61,9 +63,11 @@ type claim struct {
 // session belongs; the zero value of O is nobody. It is asked whenever the value is set, with no lock held, and
 // not when the session is renamed. An option may be [WithOwnerLimit]; others cause a panic, as with [MustNew].
 //
-// Make the index before sessions are set: those that are there already are taken in, without regard to the
-// limit, but one that is overwritten at the same time may be taken for its former owner's. With an index every Set
-// takes the map's lock. An index cannot be removed.
+// Sessions that are there already are taken in, without regard to the limit: where that leaves an owner with too many,
+// his next session ends as many as it takes. An owner that cannot be found again, a NaN or what cannot be hashed, counts
+// as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of an owner at
+// his limit, looks at all of his sessions under it: an expired one gives way before a live one. An index cannot be
+// removed.
 func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V) O, opts ...Option) *Index[K, O] {
 	var c config
 	c.apply(opts, "an option that an Index has: WithOwnerLimit", func(name string) bool { return name == "WithOwnerLimit" })
@@ -74,23 +78,28 @@ func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V
 		panic(err)
 	}
 	var nobody O
+	dynamic := hasInterface(reflect.TypeFor[O]())
 	rule := &ownerRule[K, V]{limits: limits{most: c.ownerLimit, action: c.ownerAction}}
 	rule.owner = func(id K, value V) any {
-		if o := owner(id, value); o != nobody {
-			return o
+		o := owner(id, value)
+		if dynamic && !hashable(o) || o != o {
+			panic("sessionmap: NewIndex: an owner that cannot be found again")
 		}
-		return nil
+		if o == nobody {
+			return nil
+		}
+		return o
 	}
 	m := in.addRule(rule)
 	return &Index[K, O]{number: rule.number, in: m}
 }
 
-// Of returns an iterator over the ids of the sessions of owner, the oldest first, as they were when the loop
-// began. It is no access.
+// Of returns an iterator over the ids of the sessions of owner, the oldest first. It is no access, and holds no lock
+// while the loop runs. A session that comes during the loop may or may not be yielded.
 func (x *Index[K, O]) Of(owner O) iter.Seq[K] {
 	return func(yield func(K) bool) {
-		for _, t := range x.in.owned(x.number, owner) {
-			if !yield(x.in.keyOf(t)) {
+		for t := range x.in.owned(x.number, owner) {
+			if key, ok := x.in.liveKey(t); ok && !yield(key) {
 				return
 			}
 		}
@@ -100,10 +109,10 @@ func (x *Index[K, O]) Of(owner O) iter.Seq[K] {
 // Count returns how many sessions owner has, expired ones that no sweep has met included.
 func (x *Index[K, O]) Count(owner O) int { return x.in.countOwned(x.number, owner) }
 
-// DeleteBy ends all sessions that owner has now, with the cause [Deleted], and returns how many. It logs a user out
-// everywhere.
+// DeleteBy ends all sessions that owner has, with the cause [Deleted], and returns how many. It logs a user out
+// everywhere. One that comes meanwhile may be left.
 func (x *Index[K, O]) DeleteBy(owner O) (ended int) {
-	for _, t := range x.in.owned(x.number, owner) {
+	for t := range x.in.owned(x.number, owner) {
 		if x.in.endTied(t, Deleted) {
 			ended++
 		}
@@ -170,8 +179,9 @@ func (p *policy[K, V]) disown(t *ties, number int) {
 }
 
 // outgrown returns an entry that has to give way because e, or a new entry if e is nil, will belong to an owner who
-// has as many as the limit allows; nil if there is none. It is not allowed where an owner's limit refuses.
-func (p *policy[K, V]) outgrown(e *entry[K, V], d *demand) (gives *entry[K, V], allowed bool) {
+// has as many as the limit allows: an expired one or, if there is none, the oldest; nil if none has to. It is not
+// allowed where an owner's limit refuses.
+func (p *policy[K, V]) outgrown(e *entry[K, V], d *demand, now int64) (gives *entry[K, V], allowed bool) {
 	if d == nil {
 		return nil, true
 	}
@@ -183,27 +193,33 @@ func (p *policy[K, V]) outgrown(e *entry[K, V], d *demand) (gives *entry[K, V], 
 		if l == nil || l.Len() < c.most || e != nil && p.ownerOf(e, c.number) == c.owner {
 			continue
 		}
-		oldest := oldestUnleased(l)
-		if c.action == RejectNew || oldest == nil {
+		oldest, expired := p.oldestUnleased(l, now)
+		if oldest == nil || c.action == RejectNew && !expired {
 			return nil, false
 		}
-		gives = oldest.entry.(*entry[K, V])
+		gives = oldest
 	}
 	return gives, true
+}
+
+// oldestUnleased returns an entry of the list that is expired or, if there is none, the oldest that is not leased.
+func (p *policy[K, V]) oldestUnleased(l *list.List, now int64) (oldest *entry[K, V], expired bool) {
+	for elem := l.Front(); elem != nil; elem = elem.Next() {
+		t := elem.Value.(*ties)
+		e := t.entry.(*entry[K, V])
+		if !e.live(now, p.timeouts) {
+			return e, true
+		}
+		if oldest == nil && t.leases.Load() == 0 {
+			oldest = e
+		}
+	}
+	return oldest, false
 }
 
 func (p *policy[K, V]) ownerOf(e *entry[K, V], number int) any {
 	if t := e.ties(); t != nil && number < len(t.owned) {
 		return t.owned[number].owner
-	}
-	return nil
-}
-
-func oldestUnleased(l *list.List) *ties {
-	for elem := l.Front(); elem != nil; elem = elem.Next() {
-		if t := elem.Value.(*ties); t.leases.Load() == 0 {
-			return t
-		}
 	}
 	return nil
 }
@@ -242,7 +258,7 @@ func (m *RobustSessionMap[K, V]) newRule(l *limits) {
 	l.number = m.indexes
 	m.indexes++
 	p := m.policy.Load()
-	p.owners = append(p.owners, new(owners))
+	p.owners = append(slices.Clip(p.owners), new(owners))
 }
 
 func (m *RobustSessionMap[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
@@ -270,15 +286,57 @@ func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
 	}
 }
 
-func (m *RobustSessionMap[K, V]) owned(number int, owner any) (all []*ties) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l := m.policy.Load().owners[number].list(owner); l != nil {
-		for elem := l.Front(); elem != nil; elem = elem.Next() {
-			all = append(all, elem.Value.(*ties))
+func (m *RobustSessionMap[K, V]) owned(number int, owner any) iter.Seq[*ties] {
+	p := m.policy.Load()
+	return func(yield func(*ties) bool) {
+		for elem := range m.walk(func() *list.List { return p.owners[number].list(owner) }, func(elem *list.Element) bool {
+			return elem.Value.(*ties).owned[number].elem == elem
+		}) {
+			if !yield(elem.Value.(*ties)) {
+				return
+			}
 		}
 	}
-	return all
+}
+
+// walk yields the elements of a list that changes under the lock, which it takes for a piece at a time. listed tells
+// whether an element that was in the list still is. Of those that come meanwhile it yields as many as have gone.
+func (m *RobustSessionMap[K, V]) walk(in func() *list.List, listed func(*list.Element) bool) iter.Seq[*list.Element] {
+	return func(yield func(*list.Element) bool) {
+		var met []*list.Element
+		for left, first := 0, true; first || left > 0; first = false {
+			m.mu.Lock()
+			for len(met) > 0 && !listed(met[len(met)-1]) {
+				met = met[:len(met)-1]
+			}
+			l := in()
+			if l == nil {
+				l = new(list.List)
+			}
+			if first {
+				left = l.Len()
+			}
+			next := l.Front()
+			if n := len(met); n > 0 {
+				next = met[n-1].Next()
+			}
+			before := len(met)
+			for ; next != nil && len(met)-before < min(left, sweepBatch); next = next.Next() {
+				met = append(met, next)
+			}
+			m.mu.Unlock()
+			piece := met[before:]
+			if len(piece) == 0 {
+				return
+			}
+			left -= len(piece)
+			for _, elem := range piece {
+				if !yield(elem) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (m *RobustSessionMap[K, V]) countOwned(number int, owner any) int {
@@ -290,10 +348,11 @@ func (m *RobustSessionMap[K, V]) countOwned(number int, owner any) int {
 	return 0
 }
 
-func (m *RobustSessionMap[K, V]) keyOf(t *ties) K {
+func (m *RobustSessionMap[K, V]) liveKey(t *ties) (key K, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return t.entry.(*entry[K, V]).key
+	e := t.entry.(*entry[K, V])
+	return e.key, e.live(m.clock.exact(), m.timeouts)
 }
 
 func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
@@ -311,8 +370,8 @@ func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
 	for box := s.first.find(a.index).value(); box != nil; box = s.first.find(a.index).value() {
 		d, _ := a.demands(id, box)
 		d.claims = withoutLimit(d.claims)
-		if a.exchangeDemanding(s, box, box, d) == exchanged {
-			return
+		if x, _ := a.exchangeDemanding(s, box, box, d); x == exchanged {
+			return // nobody has left: there is no limit
 		}
 	}
 }

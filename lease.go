@@ -39,14 +39,17 @@ const leaseCheck = int64(10 * time.Second)
 
 // leases are the leases of a policy. Guarded by the map's lock, but for the counts.
 type leases struct {
-	young   list.List // of *leaseRecord, the oldest in front
-	overdue list.List // those that have been held for longer than they should; the log has been told
+	all   list.List     // of *leaseRecord, the oldest in front
+	young *list.Element // the first that is not overdue, as far as a sweep has looked
 
 	held, late atomic.Int64 // how many there are, and how many of these are overdue
 }
 
 func (l *leases) add(r *leaseRecord) {
-	r.in, r.elem = l, l.young.PushBack(r)
+	r.in, r.elem = l, l.all.PushBack(r)
+	if l.young == nil {
+		l.young = r.elem
+	}
 	l.held.Add(1)
 }
 
@@ -54,22 +57,23 @@ func (r *leaseRecord) remove() {
 	r.in.held.Add(-1)
 	if r.late {
 		r.in.late.Add(-1)
-		r.in.overdue.Remove(r.elem)
-	} else {
-		r.in.young.Remove(r.elem)
 	}
+	if r.in.young == r.elem {
+		r.in.young = r.elem.Next()
+	}
+	r.in.all.Remove(r.elem)
 }
 
-// sift moves what was leased by the given moment to the overdue, at most sweepBatch of them.
+// sift finds what was leased by the given moment overdue, and returns how many, sweepBatch at the most.
 func (l *leases) sift(by int64) (n int) {
-	for ; n < sweepBatch; n++ {
-		front := l.young.Front()
-		if front == nil || front.Value.(*leaseRecord).since > by {
+	for ; n < sweepBatch && l.young != nil; n++ {
+		r := l.young.Value.(*leaseRecord)
+		if r.since > by {
 			break
 		}
-		r := l.young.Remove(front).(*leaseRecord)
-		r.elem, r.late = l.overdue.PushBack(r), true
+		r.late = true
 		l.late.Add(1)
+		l.young = l.young.Next()
 	}
 	return n
 }
@@ -151,25 +155,19 @@ func (m *RobustSessionMap[K, V]) release(r *leaseRecord) (done bool) {
 }
 
 // Leases returns an iterator over the leased sessions and since when each lease has been held, the longest
-// first. It is no access, holds no lock, and shows the moment when the loop began.
+// first. It is no access, and holds no lock while the loop runs.
 func (m *RobustSessionMap[K, V]) Leases() iter.Seq2[K, time.Time] {
 	return func(yield func(K, time.Time) bool) {
-		type leased struct {
-			key   K
-			since int64
-		}
-		var all []leased
-		m.mu.Lock()
 		p := m.policy.Load()
-		for _, records := range []*list.List{&p.leases.overdue, &p.leases.young} {
-			for elem := records.Front(); elem != nil; elem = elem.Next() {
-				r := elem.Value.(*leaseRecord)
-				all = append(all, leased{r.ties.entry.(*entry[K, V]).key, r.since})
-			}
-		}
-		m.mu.Unlock()
-		for _, l := range all {
-			if !yield(l.key, m.clock.time(l.since)) {
+		for elem := range m.walk(func() *list.List { return &p.leases.all }, func(elem *list.Element) bool {
+			return !elem.Value.(*leaseRecord).released
+		}) {
+			r := elem.Value.(*leaseRecord)
+			m.mu.Lock()
+			key := r.ties.entry.(*entry[K, V]).key
+			released := r.released
+			m.mu.Unlock()
+			if !released && !yield(key, m.clock.time(r.since)) {
 				return
 			}
 		}

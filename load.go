@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"weak"
 )
 
 // Loads: of all who miss the same key at once, one has the value loaded, and all get it.
@@ -49,12 +50,17 @@ var ErrLoad = errors.New("sessionmap: the load did not return")
 //
 // The result is not stored, but reported as [Rejected], where the session was deleted or set while load
 // ran: callers then get what was set, or an [*EndedError]. Where the map refuses the key, as Set would, they get
-// [ErrRefused]. A load under way has a goroutine of its own.
+// [ErrRefused]. A load under way has a goroutine of its own, and Close waits for it. load may call any method, but
+// to ask for the same key is to wait for itself.
 func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx context.Context, key K) (V, error)) (V, error) {
+	if ctx == nil {
+		panic("sessionmap: GetOrLoad: want a context, got nil")
+	}
 	var none V
+	refusal := func() error { return fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key) }
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		return none, fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key)
+		return none, refusal()
 	}
 	if box := m.access(hash, key); box != nil {
 		m.counters.lane().hits.Add(1)
@@ -66,10 +72,14 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 	now := m.clock.exact()
 	failed, _ := m.keys.failed.get(key, now)
 	if m.refuses(key, now) {
-		failed = fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key)
+		failed = ErrRefused
 	}
 	m.mu.Unlock()
-	if failed != nil {
+	switch failed {
+	case nil:
+	case ErrRefused:
+		return none, refusal()
+	default:
 		return none, failed
 	}
 
@@ -81,6 +91,10 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 		if box := m.access(hash, key); box != nil {
 			l.mu.Unlock()
 			return m.values.open(box), nil
+		}
+		if !m.crew.join() {
+			l.mu.Unlock()
+			return none, refusal()
 		}
 		call = &loadCall[V]{done: make(chan struct{})}
 		var loading context.Context
@@ -150,42 +164,92 @@ func (l *loads[K, V]) cancelAll() {
 	}
 }
 
-// load runs a load and gives the result to those who wait.
+// load runs a load and gives the result to those who wait. A callback or load itself may end the goroutine.
 func (m *RobustSessionMap[K, V]) load(ctx context.Context, call *loadCall[V], key K, load func(context.Context, K) (V, error)) {
 	var value V
 	err := ErrLoad
-	defer func() { // deferred, for load may end its goroutine
+	defer m.crew.leave()
+	defer close(call.done)
+	defer func() {
+		m.loads.mu.Lock()
+		defer m.loads.mu.Unlock()
+		m.loads.end(key, call)
+	}()
+	defer func() {
 		call.cancel()
-		defer func() {
-			m.loads.mu.Lock()
-			m.loads.end(key, call)
-			m.loads.mu.Unlock()
-			close(call.done)
-		}()
 		if err != nil {
 			call.err = err
 			m.rememberFailure(key, err, call)
 			return
 		}
-		call.value, call.err = m.storeLoaded(call, key, value)
+		m.storeLoaded(call, key, value)
 	}()
 	m.callbacks.run("GetOrLoad", func() { value, err = load(ctx, key) })
 }
 
-// storeLoaded stores what was loaded, unless there is a veto, and returns what those who wait get.
-func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V) (V, error) {
-	present, stored := m.insert(key, value, &call.vetoed)
+// storeLoaded stores what was loaded, unless there is a veto, and tells call what those who wait get.
+func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V) {
+	var present *boxed[V]
+	var stored bool
+	var left removal[K, V]
+	d, ok := m.demands(key, value)
+	if ok {
+		present, stored, left = m.tryInsert(key, m.values.box(value), d, &call.vetoed)
+	}
+	call.value = value
 	switch {
 	case stored:
-		m.loaded(key)
-		return value, nil
 	case present != nil:
-		m.reject(key, value)
-		return m.values.open(present), nil
+		call.value = m.values.open(present)
 	case call.vetoed.Load() && !m.closed.Load():
-		return value, &EndedError{Deleted}
+		call.err = &EndedError{Deleted}
+	default:
+		call.err = fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key)
 	}
-	return value, fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key)
+	m.reportLeft(left, func() {
+		if stored {
+			m.loaded(key)
+		} else {
+			m.reject(key, value)
+		}
+	})
+}
+
+// A crew counts the goroutines that Close has to wait for.
+type crew struct {
+	mu        sync.Mutex
+	n         int
+	dismissed chan struct{} // nil until then; closed when the last has left
+}
+
+// join reports false once the crew has been dismissed.
+func (c *crew) join() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dismissed != nil {
+		return false
+	}
+	c.n++
+	return true
+}
+
+func (c *crew) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 && c.dismissed != nil {
+		close(c.dismissed)
+	}
+}
+
+// dismiss returns a channel that is closed when all have left. It is called once.
+func (c *crew) dismiss() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dismissed = make(chan struct{})
+	if c.n == 0 {
+		close(c.dismissed)
+	}
+	return c.dismissed
 }
 
 // rememberFailure has those who ask for key soon get the same error.
@@ -221,7 +285,7 @@ func (m *RobustSessionMap[K, V]) Refresh(key K, load func(ctx context.Context, k
 // beginRefresh needs the lock.
 func (m *RobustSessionMap[K, V]) beginRefresh(p *policy[K, V], e *entry[K, V], box *boxed[V], load func(context.Context, K) (V, error)) (began bool) {
 	t := p.tie(e)
-	if t.refreshing {
+	if t.refreshing || !m.crew.join() {
 		return false
 	}
 	t.refreshing = true
@@ -229,34 +293,48 @@ func (m *RobustSessionMap[K, V]) beginRefresh(p *policy[K, V], e *entry[K, V], b
 	return true
 }
 
+// refresh loads a value anew. A callback or load itself may end the goroutine.
 func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], load func(context.Context, K) (V, error)) {
 	var value V
 	err := ErrLoad
+	defer m.crew.leave()
 	defer func() {
 		m.mu.Lock()
-		key := t.entry.(*entry[K, V]).key
-		m.mu.Unlock()
-		loaded, swapped := m.values.box(value), false
+		defer m.mu.Unlock()
+		t.refreshing = false
+		value := t.entry.(*entry[K, V]).value.Load()
+		t.loaded, t.loadedAt = weak.Make(value), m.clock.exact() // or the next try would come at once
+	}()
+	defer func() {
 		if err != nil {
 			m.callbacks.warn("sessionmap: Refresh failed", "error", err)
-		} else if d, ok := m.demands(key, value); ok {
-			m.change(key, d, func(_ *policy[K, V], e *entry[K, V], _ int64, granted bool) bool {
-				swapped = granted && t.entry == any(e) && e.value.CompareAndSwap(box, loaded)
-				return swapped
-			})
+			return
 		}
-		m.mu.Lock()
-		t.refreshing = false
-		t.loaded, t.loadedAt = t.entry.(*entry[K, V]).value.Load(), m.clock.exact() // or the next try would come at once
-		m.mu.Unlock()
-		switch {
-		case swapped:
-			m.replaced(key, box, loaded)
-		case err == nil:
-			m.reject(key, value)
-		}
+		m.storeRefreshed(t, box, value)
 	}()
 	m.callbacks.run("Refresh", func() { value, err = load(t.context(), key) })
+}
+
+// storeRefreshed puts a value that was loaded anew in the place of the one in box.
+func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, box *boxed[V], value V) {
+	m.mu.Lock()
+	e := t.entry.(*entry[K, V])
+	m.mu.Unlock()
+	x, left, loaded := exchangeRefused, removal[K, V]{}, m.values.box(value)
+	d, ok := m.demands(e.key, value)
+	if ok {
+		x, left = m.change(e.key, d, func(found *entry[K, V]) bool { return found == e && e.value.Load() == box }, func(*policy[K, V], int64) bool {
+			return e.value.CompareAndSwap(box, loaded)
+		})
+	}
+	m.reportLeft(left, func() {
+		if x != exchanged {
+			m.reject(e.key, value)
+			return
+		}
+		m.catchUp(e, d)
+		m.replaced(e.key, box, loaded)
+	})
 }
 
 // loaded notes when the value of key was loaded, if that matters.
@@ -264,7 +342,7 @@ func (m *RobustSessionMap[K, V]) loaded(key K) {
 	if m.refreshAfter > 0 {
 		m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) {
 			t := p.tie(e)
-			t.loaded, t.loadedAt = e.value.Load(), now
+			t.loaded, t.loadedAt = weak.Make(e.value.Load()), now
 		})
 	}
 }
@@ -276,7 +354,7 @@ func (m *RobustSessionMap[K, V]) refreshOld(key K, load func(context.Context, K)
 	}
 	m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) {
 		box := e.value.Load()
-		if t := p.tie(e); t.loaded == any(box) && now-t.loadedAt >= m.refreshAfter {
+		if t := p.tie(e); t.loaded == any(weak.Make(box)) && now-t.loadedAt >= m.refreshAfter {
 			m.beginRefresh(p, e, box, load)
 		}
 	})

@@ -154,8 +154,8 @@ func WithLeaseWarning(d time.Duration) Option {
 }
 
 // WithTombstones keeps a deleted session deleted: for the given time after a delete or an event, whether there
-// was a session or not, a new one of that key is refused, and its value reported as [Rejected]. So a straggler
-// that sets its state once more does not undo a logout. The map remembers the last 65536 keys at the least, or
+// was a session or not, a new one of that key is refused, and its value reported as [Rejected]; so it is after a Rename,
+// for the old key. So a straggler that sets its state once more does not undo a logout. The map remembers the last 65536 keys at the least, or
 // as many as the size bound says, and takes memory for twice as many at the most. The default is 0, none; a
 // negative window is refused.
 func WithTombstones(window time.Duration) Option {
@@ -169,8 +169,9 @@ func WithTombstones(window time.Duration) Option {
 }
 
 // WithRenameGrace keeps the old key of a renamed session readable for d, for requests that are under way with it
-// (the OWASP session management cheat sheet asks for such a safety interval): reading, touching, leasing and
-// deleting by it work as by the new one, and storing by it is refused. Of these keys as many are remembered as
+// (the OWASP session management cheat sheet asks for such a safety interval): reading, touching, leasing, updating and
+// deleting by it work as by the new one, as does setting an attribute of a group's session; Set and GetOrSet of a map
+// are refused. Of these keys as many are remembered as
 // [WithTombstones] says. The default is 0, none; a negative d is refused.
 func WithRenameGrace(d time.Duration) Option {
 	return option{"WithRenameGrace", func(c *config) {

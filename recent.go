@@ -8,7 +8,8 @@ package sessionmap
 type recent[K comparable, T any] struct {
 	window int64
 	limit  int
-	began  int64 // when young was
+	turned func() // called when the young become the old; nil for nothing
+	began  int64  // when young was
 	young  map[K]remembered[T]
 	old    map[K]remembered[T]
 }
@@ -51,7 +52,12 @@ func (r *recent[K, T]) forget(now int64) {
 
 func (r *recent[K, T]) turn(now int64) {
 	r.young, r.old, r.began = nil, r.young, now
+	if r.turned != nil {
+		r.turned()
+	}
 }
+
+func (r *recent[K, T]) clear() { r.young, r.old = nil, nil }
 
 // deadline is when there will be something to forget; never if there is nothing.
 func (r *recent[K, T]) deadline() int64 {

@@ -3,6 +3,7 @@ package sessionmap
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // What a map remembers of keys that have no entry: tombstones of those that were deleted, where those have gone
@@ -11,20 +12,54 @@ import (
 
 const maxRemembered = 1 << 16 // of each kind in each of two generations; more only if the map may hold more
 
-// keyMemory is guarded by the map's lock.
+// keyMemory is guarded by the map's lock, but for the traces.
 type keyMemory[K comparable] struct {
 	deleted recent[K, struct{}]
 	renamed recent[K, *ties]
 	failed  recent[K, error] // loads
+
+	// The traces of the young and the old among the renamed, so that those who miss another key need no lock to
+	// know it: a bit for each hash.
+	traces, older atomic.Pointer[traces]
 }
 
-func newKeyMemory[K comparable](c config) keyMemory[K] {
-	limit := max(maxRemembered, c.maxSize)
-	return keyMemory[K]{
-		deleted: recent[K, struct{}]{window: int64(c.tombstones), limit: limit},
-		renamed: recent[K, *ties]{window: int64(c.renameGrace), limit: limit},
-		failed:  recent[K, error]{window: int64(c.loadErrorTTL), limit: limit},
+type traces [256]atomic.Uint64
+
+// renamedAt reports whether a key with this hash may have been renamed. It needs no lock.
+func (k *keyMemory[K]) renamedAt(hash uint32) bool {
+	return k.traces.Load().has(hash) || k.older.Load().has(hash)
+}
+
+func (t *traces) has(hash uint32) bool {
+	return t != nil && t[hash/64%uint32(len(t))].Load()&(1<<(hash%64)) != 0
+}
+
+// leaveTrace comes after the key is remembered, and before it has gone.
+func (k *keyMemory[K]) leaveTrace(hash uint32) {
+	t := k.traces.Load()
+	if t == nil {
+		t = new(traces)
+		k.traces.Store(t)
 	}
+	t[hash/64%uint32(len(t))].Or(1 << (hash % 64))
+}
+
+func (k *keyMemory[K]) clear() {
+	k.deleted.clear()
+	k.renamed.clear()
+	k.failed.clear()
+	k.traces.Store(nil)
+	k.older.Store(nil)
+}
+
+func (k *keyMemory[K]) init(c config) {
+	limit := max(maxRemembered, c.maxSize)
+	k.deleted = recent[K, struct{}]{window: int64(c.tombstones), limit: limit}
+	k.renamed = recent[K, *ties]{window: int64(c.renameGrace), limit: limit, turned: func() {
+		k.older.Store(k.traces.Load())
+		k.traces.Store(nil)
+	}}
+	k.failed = recent[K, error]{window: int64(c.loadErrorTTL), limit: limit}
 }
 
 func (k *keyMemory[K]) deadline() int64 {
@@ -70,7 +105,6 @@ func (m *RobustSessionMap[K, V]) forgetKeys(now int64) {
 	m.keys.deleted.forget(now)
 	m.keys.renamed.forget(now)
 	m.keys.failed.forget(now)
-	m.renames.Store(m.keys.renamed.len() > 0)
 }
 
 // The errors of [RobustSessionMap.Rename].
@@ -81,12 +115,13 @@ var (
 )
 
 // Rename gives the session of old another key, as after a login or a change of rights: the same value, times,
-// leases and context. At no moment can anybody find it under both keys, or under neither. It is no access.
-// What it takes is a lookup or two, under the map's lock.
+// leases and context. At no moment can anybody find it under both keys, or under neither; who looks at this very
+// moment waits for it. It is no access. What it takes is a lookup or two, under the map's lock.
 //
-// With [WithRenameGrace] the old key can still be read, and deleted, for a time. It fails, and changes nothing,
-// with [ErrNotFound] if there is no session of old, with [ErrExists] if there is one of new, and with [ErrRefused]
-// if new is a key that Set would refuse.
+// With [WithRenameGrace] the old key can still be read, and deleted, for a time; with [WithTombstones] no other session
+// can be set under it for a time, as if it had been deleted. Rename fails, and changes nothing, with [ErrNotFound] if
+// there is no session of old, with [ErrExists] if there is one of new, and with [ErrRefused] if new is a key that Set
+// would refuse.
 func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
 	oldHash, ok := m.hash(old)
 	newHash, newOK := m.hash(new)
@@ -96,49 +131,61 @@ func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
 	if !newOK || new != new {
 		return fmt.Errorf("%w: Rename to %v", ErrRefused, new)
 	}
-	var out [2]removal[K, V]
+	m.loads.veto(old)
+	m.loads.veto(new)
 	m.mu.Lock()
-	err := m.rename(old, new, oldHash, newHash, &out)
+	left, err := m.rename(old, new, oldHash, newHash)
 	m.mu.Unlock()
-	for _, r := range out {
-		if r.cause != 0 {
-			m.reportOne(r)
-		}
+	m.report(left)
+	switch err {
+	case nil:
+		return nil
+	case ErrNotFound:
+		return fmt.Errorf("%w: Rename from %v", err, old)
 	}
-	return err
+	return fmt.Errorf("%w: Rename to %v", err, new)
 }
 
-func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32, out *[2]removal[K, V]) error {
+// rename needs the lock. What has left, for it was expired, is to be reported.
+func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (left []removal[K, V], err error) {
 	p, now := m.policy.Load(), m.clock.exact()
-	var from, to *entry[K, V]
-	from = p.lookup(oldHash, old, now, &out[0])
-	if from == nil {
-		return fmt.Errorf("%w: Rename from %v", ErrNotFound, old)
+	lookup := func(hash uint32, key K) *entry[K, V] {
+		var out removal[K, V]
+		e := p.lookup(hash, key, now, &out)
+		if out.cause != 0 {
+			left = append(left, out)
+		}
+		return e
 	}
-	if old == new {
-		return nil
-	}
-	to = p.lookup(newHash, new, now, &out[1])
-	if to != nil {
-		return fmt.Errorf("%w: Rename to %v", ErrExists, new)
-	}
-	if m.refuses(new, now) {
-		return fmt.Errorf("%w: Rename to %v", ErrRefused, new)
+	from := lookup(oldHash, old)
+	switch {
+	case from == nil:
+		return left, ErrNotFound
+	case old == new:
+		return left, nil
+	case lookup(newHash, new) != nil:
+		return left, ErrExists
+	case m.refuses(new, now):
+		return left, ErrRefused
 	}
 	if m.keys.renamed.window > 0 { // before the entry has gone from under its old key
 		m.keys.renamed.put(old, p.tie(from), now)
-		m.renames.Store(true)
+		m.keys.leaveTrace(oldHash)
 		m.sweeper.arm(m.keys.renamed.deadline(), now)
 	}
-	p.rename(from, new, newHash)
-	return nil
+	m.bury(old, now)
+	to := p.rename(from, new, newHash)
+	if m.renamed != nil {
+		m.renamed(m.values.open(to.value.Load()), new)
+	}
+	return left, nil
 }
 
 // rename puts another entry in the place of from, with the key new. That is in the table before from has gone, but
 // moving until then: who meets it waits for the lock that the caller holds, and looks again. So whoever has missed
 // the one finds the other.
-func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) {
-	to := newEntry[K, V](false)
+func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) (to *entry[K, V]) {
+	to = newEntry[K, V](false)
 	to.key, to.hash, to.created = new, hash, from.created
 	to.accessed.Store(moving)
 	p.table.insert(to)
@@ -161,4 +208,5 @@ func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) {
 		p.index(to)
 	}
 	p.table.remove(from)
+	return to
 }

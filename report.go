@@ -69,9 +69,16 @@ func (r *reporter[K, V]) left(out removal[K, V]) {
 	}
 }
 
-// reject reports a value that was not stored.
-func (r *reporter[K, V]) reject(key K, value V) {
-	r.reportOne(removal[K, V]{key: key, value: value, cause: Rejected})
+// reject reports a value that was not stored. It is not closed if it is the same as what is stored, in present; nil is
+// nothing.
+func (r *reporter[K, V]) reject(key K, value V, present *boxed[V]) {
+	out := removal[K, V]{key: key, value: value, cause: Rejected}
+	if r.closer == nil || present == nil || !r.values.same(present, r.values.box(value)) {
+		r.reportOne(out)
+		return
+	}
+	r.left(out)
+	r.tell([]removal[K, V]{out}, r.hooks.all(), 0)
 }
 
 // replaced is report for the value in old, which the one in box has replaced.
@@ -82,7 +89,7 @@ func (r *reporter[K, V]) replaced(key K, old, box *boxed[V]) {
 		return
 	}
 	out := removal[K, V]{key: key, value: r.values.open(old), cause: Replaced}
-	if r.closer != nil && !same(out.value, r.values.open(box)) {
+	if r.closer != nil && !r.values.same(old, box) {
 		hooks = r.listeners()
 	}
 	r.tell([]removal[K, V]{out}, hooks, 0)
@@ -128,12 +135,6 @@ func closable(t reflect.Type) bool {
 	}
 	closers := []reflect.Type{reflect.TypeFor[io.Closer](), reflect.TypeFor[interface{ Close() }]()}
 	return slices.ContainsFunc(closers, t.Implements) || t == reflect.TypeFor[func()]() || t == reflect.TypeFor[context.CancelFunc]()
-}
-
-// same reports whether a and b are equal; what cannot be compared is not.
-func same(a, b any) bool {
-	v := reflect.ValueOf(a)
-	return v.IsValid() && v.Comparable() && a == b
 }
 
 // A roster is a list that is read without a lock: a change replaces it. The zero value is empty.

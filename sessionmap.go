@@ -97,9 +97,8 @@ type RobustSessionMap[K comparable, V any] struct {
 	seed        maphash.Seed
 	dynamicKeys bool // K has an interface in it, so that hashing a key can fail
 
-	renames      atomic.Bool // keys.renamed is not empty
-	refreshAfter int64       // age at which a loaded value is loaded anew; 0 is never
-	leaseWarning int64       // age of a lease that is worth a warning; 0 is never
+	refreshAfter int64 // age at which a loaded value is loaded anew; 0 is never
+	leaseWarning int64 // age of a lease that is worth a warning; 0 is never
 	lost         atomic.Pointer[lostRecord]
 	pressure     pressure
 	shedder      shedder
@@ -107,6 +106,7 @@ type RobustSessionMap[K comparable, V any] struct {
 
 	policy   atomic.Pointer[policy[K, V]] // replaced as a whole, with mu held, by Clear and Close
 	loads    loads[K, V]
+	crew     crew
 	rules    roster[ownerRule[K, V]] // of the indexes over this map's values
 	reported chan struct{}           // closed when Close has reported all entries
 	shut     chan struct{}           // closed when it has nothing left to wait for
@@ -114,13 +114,14 @@ type RobustSessionMap[K comparable, V any] struct {
 	// mu guards all that follows, and every change of which entries exist. No user code runs and nothing
 	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
 	mu      sync.Mutex
-	closed  atomic.Bool // read without mu by those to whom a moment ago will do
+	closed  atomic.Bool          // read without mu by those to whom a moment ago will do
+	renamed func(value V, key K) // told with the lock held; nil for nothing
 	sweeper alarm
-	ticker  alarm // of a coarse clock
-	presser alarm // of memory pressure
-	keys    keyMemory[K]
-	indexes int      // how many there are
-	cancels []func() // end the subscriptions and the watch on the context
+	ticker  alarm        // of a coarse clock
+	presser alarm        // of memory pressure
+	keys    keyMemory[K] // but for renamedAt
+	indexes int          // how many there are
+	cancels []func()     // end the subscriptions and the watch on the context
 }
 
 // New makes a map. Without options an entry ends 30 minutes after its last access, and the least recently
@@ -164,12 +165,12 @@ func newMap[K comparable, V any](c config) (*RobustSessionMap[K, V], error) {
 		seed:         maphash.MakeSeed(),
 		dynamicKeys:  hasInterface(reflect.TypeFor[K]()),
 		leaseWarning: int64(c.leaseWarning),
-		keys:         newKeyMemory[K](c),
 		refreshAfter: int64(c.refreshAfter),
 		shut:         make(chan struct{}),
 		reported:     make(chan struct{}),
 	}
 	m.reporter.init(c)
+	m.keys.init(c)
 	m.policy.Store(m.newPolicy())
 	for _, fn := range hooks {
 		m.hooks.add(fn)
@@ -258,12 +259,13 @@ func (m *RobustSessionMap[K, V]) Touch(key K) bool {
 // Set stores value under key, with the map's idle timeout, which also replaces one given by
 // [RobustSessionMap.SetWithTTL]. It is an access. What was there before is reported as [Replaced], be it
 // the same pointer as value: a callback that releases values must tell. The lifetime goes on from the
-// first Set. stored is false when the map is closed or the key is none that can be found again (see the
-// package comment); value is then reported as [Rejected].
+// first Set. stored is false, and value reported as [Rejected], when the map is closed, or full of leased sessions, when
+// the key is none that can be found again (see the package comment), or is to stay deleted ([WithTombstones],
+// [WithRenameGrace]), when its owner has too many ([WithOwnerLimit]), and when value costs too much ([WithMaxCost]).
 //
 // Overwriting takes no lock and allocates the space of the value; a new key takes the lock.
 func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
-	return m.set(key, value, m.timeouts.idle)
+	return m.set(key, value, m.values.box(value), m.timeouts.idle)
 }
 
 // SetWithTTL is like [RobustSessionMap.Set] with an idle timeout of the entry's own, 0 being none. It is
@@ -275,7 +277,7 @@ func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) 
 		m.reject(key, value)
 		return false
 	}
-	return m.set(key, value, int64(idle))
+	return m.set(key, value, m.values.box(value), int64(idle))
 }
 
 // GetOrSet returns the value of key if it is there, and else stores value. The loaded result reports
@@ -288,7 +290,7 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 		box = m.access(hash, key)
 	}
 	if box == nil {
-		box, _ = m.insert(key, value, nil)
+		box, _ = m.insert(key, value)
 	}
 	if box == nil {
 		m.counters.lane().misses.Add(1)
@@ -310,19 +312,11 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 // refuses the new value, as Set would, it is reported as [Rejected].
 func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
-	hash, ok := m.hash(key)
 	for !m.closed.Load() {
 		p := m.policy.Load()
-		var e *entry[K, V]
-		var box *boxed[V]
+		e, box := m.peek(key)
 		var old, value V
 		var keep bool
-		if ok {
-			e = p.table.find(hash, key)
-		}
-		if e != nil {
-			box = m.valueOf(e)
-		}
 		if box != nil {
 			old = m.values.open(box)
 		}
@@ -337,21 +331,22 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return none, false
 			}
 		case box == nil:
-			if present, stored := m.insert(key, value, nil); stored {
+			if present, stored := m.insert(key, value); stored {
 				return value, true
 			} else if present == nil {
 				return none, false
 			}
 		default:
 			new := m.values.box(value)
-			swapped, ok := m.replaceIf(p, e, box, new, value)
-			if swapped {
-				m.replaced(e.key, box, new)
+			switch x, left := m.replaceIf(p, e, box, new, value); x {
+			case exchanged:
+				m.reportLeft(left, func() { m.replaced(e.key, box, new) })
 				return value, true
-			}
-			if !ok {
-				m.reject(key, value)
+			case exchangeRefused:
+				m.reportLeft(left, func() { m.reject(key, value) })
 				return old, true
+			default:
+				m.reportLeft(left, func() {})
 			}
 		}
 	}
@@ -374,7 +369,7 @@ func (m *RobustSessionMap[K, V]) Take(key K) (V, bool) {
 type Entry struct {
 	Created     time.Time     // when its key was set
 	LastAccess  time.Time     // when it was last accessed; now if it is leased
-	Deadline    time.Time     // when it expires unless accessed before; the zero time if never, or while it is leased
+	Deadline    time.Time     // when it expires unless accessed before; the zero time if never, as while a lease keeps it
 	IdleTimeout time.Duration // 0 is none
 	Cost        int64         // of its values; see WithCost
 	Leases      int           // held on it now
@@ -435,7 +430,7 @@ func (m *RobustSessionMap[K, V]) OnRemove(fn func(key K, value V, cause Cause)) 
 // by itself in the background; Sweep is for those who want it sooner. It costs what it removes.
 func (m *RobustSessionMap[K, V]) Sweep() int { return m.sweep() }
 
-// Close ends the map: its entries leave with the cause [Closed], subscriptions and sweeps end, and from
+// Close ends the map: its entries leave with the cause [Closed], subscriptions, sweeps and loads end, and from
 // then on every Set is refused. It returns when all is reported and no goroutine of the map is left. A
 // callback that blocks cannot hang it: it then returns [ErrCloseTimeout] after five seconds, with that
 // callback's goroutine left behind and nothing else. Close may be called any number of times, from any
@@ -447,7 +442,8 @@ func (m *RobustSessionMap[K, V]) Close() error {
 	if first {
 		m.closed.Store(true)
 		unregister(m.id)
-		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.sweeper.stop(), m.ticker.stop(), m.presser.stop())
+		m.keys.clear()
+		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.crew.dismiss(), m.sweeper.stop(), m.ticker.stop(), m.presser.stop())
 	}
 	m.mu.Unlock()
 	m.loads.cancelAll()
@@ -476,8 +472,8 @@ const closeGrace = 5 * time.Second
 var ErrCloseTimeout = errors.New("sessionmap: Close: a callback is still running after " + closeGrace.String())
 
 // shutDown finishes what Close began: it reports the entries of the policy that was, cancels the
-// subscriptions, and waits for what the alarms have under way.
-func (m *RobustSessionMap[K, V]) shutDown(was *policy[K, V], cancels []func(), alarms ...<-chan struct{}) {
+// subscriptions, and waits for what loads and alarms have under way.
+func (m *RobustSessionMap[K, V]) shutDown(was *policy[K, V], cancels []func(), working ...<-chan struct{}) {
 	var cancelled sync.WaitGroup
 	for _, cancel := range cancels {
 		cancelled.Go(cancel)
@@ -485,7 +481,7 @@ func (m *RobustSessionMap[K, V]) shutDown(was *policy[K, V], cancels []func(), a
 	defer func() { // deferred, for a callback may end its goroutine
 		close(m.reported)
 		cancelled.Wait()
-		for _, ended := range alarms {
+		for _, ended := range working {
 			if ended != nil {
 				<-ended
 			}

@@ -13,7 +13,7 @@ import (
 type ties struct {
 	entry      any          // the *entry[K, V]; guarded by the map's lock, as are
 	leases     atomic.Int32 // read without the lock, as is cost
-	loaded     any          // the *boxed[V] that was loaded last, and
+	loaded     any          // the weak.Pointer[boxed[V]] to the value that was loaded last, and
 	loadedAt   int64        // when
 	refreshing bool
 	owned      []owned      // in the indexes, by their number
@@ -170,10 +170,20 @@ func (m *RobustSessionMap[K, V]) SessionContext(key K) (ctx context.Context, ok 
 // BindContext ends the session of key, with the cause [ContextDone], when ctx is done, leased or not: that is
 // an explicit act. It reports whether the session is there. A session is bound to one context: the last. It is
 // an access, and takes the map's lock; no goroutine waits for ctx, and nothing is left with ctx when the
-// session has ended.
+// session has ended. A map dropped without Close leaves a registration of some hundred bytes with ctx for each.
 func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok bool) {
+	return m.bind(ctx, key, nil)
+}
+
+// bind binds the session of key if its value is the one in box; nil is any.
+func (m *RobustSessionMap[K, V]) bind(ctx context.Context, key K, box *boxed[V]) (ok bool) {
 	var t *ties
-	if ok := m.withLive(key, func(p *policy[K, V], e *entry[K, V], _ int64) { t = p.tie(e) }); !ok {
+	m.withLive(key, func(p *policy[K, V], e *entry[K, V], _ int64) {
+		if box == nil || e.value.Load() == box {
+			t = p.tie(e)
+		}
+	})
+	if t == nil {
 		return false
 	}
 	self, tied := weak.Make(m), weak.Make(t)
@@ -186,24 +196,32 @@ func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok boo
 }
 
 // SetContext is Set and BindContext in one: the session ends, with the cause [ContextDone], when ctx is done.
-// Where it is done already, value is not stored but reported as [Rejected].
+// Where it is done already, value is not stored but reported as [Rejected]. A session whose value is another by the time
+// it is to be bound is left alone.
 func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V) (stored bool) {
 	if ctx.Err() != nil {
 		m.reject(key, value)
 		return false
 	}
-	if !m.Set(key, value) {
+	box := m.values.box(value)
+	if !m.set(key, value, box, m.timeouts.idle) {
 		return false
 	}
-	m.BindContext(ctx, key)
+	m.bind(ctx, key, box)
 	return true
 }
 
 // endTied ends the entry that t belongs to, if it is still in the map, and reports whether it was.
 func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
+	var vetoed *entry[K, V]
 	m.mu.Lock()
-	p, now := m.policy.Load(), m.clock.exact()
-	e := t.entry.(*entry[K, V])
+	for e := t.entry.(*entry[K, V]); vetoed != e; e = t.entry.(*entry[K, V]) {
+		m.mu.Unlock()
+		m.loads.veto(e.key)
+		vetoed = e
+		m.mu.Lock()
+	}
+	e, p, now := vetoed, m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
 	found := p.lookup(e.hash, e.key, now, &out)
 	if found == e {

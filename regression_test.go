@@ -1,0 +1,680 @@
+package sessionmap_test
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionmap/sessionmap"
+)
+
+// Faults that there were, each where two features met.
+
+// finish runs fn, which may end its goroutine, and waits for that.
+func finish(fn func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); fn() }()
+	<-done
+}
+
+func itselfOwner(_ int, user string) string { return user }
+
+type closable struct {
+	closed int
+	user   string
+}
+
+func (c *closable) Close() error { c.closed++; return nil }
+
+// A hookLock does something before it is locked for the first time, as another goroutine might.
+type hookLock struct {
+	sync.Mutex
+	before func()
+}
+
+func (l *hookLock) Lock() {
+	if f := l.before; f != nil {
+		l.before = nil
+		f()
+	}
+	l.Mutex.Lock()
+}
+
+// A chatty key uses its map to say what it is.
+type chatty string
+
+var chattyMap *sessionmap.RobustSessionMap[chatty, int]
+
+func (c chatty) String() string { chattyMap.Delete("other"); chattyMap.Acquire(c); return string(c) }
+
+func TestRefusedSetEndsNobody(t *testing.T) {
+	type val struct{ user, tenant string }
+	m := sessionmap.MustNew[int, val]()
+	defer m.Close()
+	sessionmap.NewIndex(m, func(_ int, v val) string { return v.user }, sessionmap.WithOwnerLimit(1, sessionmap.EndOldest))
+	sessionmap.NewIndex(m, func(_ int, v val) string { return v.tenant }, sessionmap.WithOwnerLimit(1, sessionmap.RejectNew))
+	require.True(t, m.Set(1, val{"ada", "x"}))
+	require.True(t, m.Set(2, val{"bob", "y"}))
+	assert.False(t, m.Set(3, val{"ada", "y"}), "tenant y is full")
+	assert.True(t, m.Contains(1), "the refused Set must not end ada's session")
+}
+
+func TestLostUpdateEndsNobody(t *testing.T) {
+	m := sessionmap.MustNew[int, string]()
+	defer m.Close()
+	sessionmap.NewIndex(m, itselfOwner, sessionmap.WithOwnerLimit(1, sessionmap.EndOldest))
+	m.Set(1, "ada")
+	m.Set(2, "bob")
+	runs := 0
+	m.Update(2, func(old string, ok bool) (string, bool) {
+		if runs++; runs == 1 {
+			m.Set(2, "eve") // somebody else
+			return "ada", true
+		}
+		return old, true
+	})
+	assert.Equal(t, 2, runs)
+	assert.True(t, m.Contains(1), "nobody ever set a second session of ada's")
+}
+
+func TestOwnersExpiredGivesWayFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left lines
+		m := sessionmap.MustNew[int, string](sessionmap.WithTTL(time.Minute), sessionmap.WithSweepInterval(time.Hour),
+			sessionmap.WithOnRemove(func(k int, _ string, c sessionmap.Cause) { left.add(k, c) }))
+		defer m.Close()
+		sessionmap.NewIndex(m, itselfOwner, sessionmap.WithOwnerLimit(2, sessionmap.EndOldest))
+		m.Set(9, "x")
+		time.Sleep(2 * time.Minute) // a sweep has been; the next is an hour off
+		m.Sweep()
+		left.take()
+		m.Set(1, "ada")
+		m.Set(2, "ada")
+		time.Sleep(50 * time.Second)
+		m.Get(1)
+		time.Sleep(20 * time.Second) // 2 has expired, 1 is live
+		require.True(t, m.Contains(1) && !m.Contains(2))
+		m.Set(3, "ada")
+		assert.True(t, m.Contains(1), "live session evicted while an expired one held a place")
+	})
+}
+
+func TestOwnersExpiredBlocksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := sessionmap.MustNew[int, string](sessionmap.WithTTL(30*time.Minute), sessionmap.WithSweepInterval(time.Minute))
+		defer m.Close()
+		x := sessionmap.NewIndex(m, itselfOwner, sessionmap.WithOwnerLimit(1, sessionmap.RejectNew))
+		m.Set(8, "x")
+		time.Sleep(10 * time.Second)
+		m.Set(1, "ada")
+		time.Sleep(30*time.Minute + time.Second)
+		require.Zero(t, func() (n int) {
+			for range m.All() {
+				n++
+			}
+			return
+		}())
+		for id := range x.Of("ada") {
+			t.Errorf("Of yields %v, which has expired", id)
+		}
+		assert.True(t, m.Set(2, "ada"), "refused for a session that nobody can see")
+	})
+}
+
+func TestOwnersExpiredLeavesAsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left lines
+		m := sessionmap.MustNew[int, string](sessionmap.WithTTL(30*time.Minute),
+			sessionmap.WithOnRemove(func(k int, _ string, c sessionmap.Cause) { left.add(k, c) }))
+		defer m.Close()
+		sessionmap.NewIndex(m, itselfOwner, sessionmap.WithOwnerLimit(1, sessionmap.EndOldest))
+		m.Set(8, "x")
+		time.Sleep(10 * time.Second)
+		m.Set(1, "ada")
+		time.Sleep(30*time.Minute + time.Second)
+		left.take()
+		m.Set(2, "ada")
+		assert.Equal(t, []string{"1 idle"}, left.take())
+	})
+}
+
+func TestOwnerNaN(t *testing.T) {
+	m := sessionmap.MustNew[int, float64](sessionmap.WithLogger(slog.New(slog.DiscardHandler)))
+	sessionmap.NewIndex(m, func(_ int, v float64) float64 { return v })
+	m.Set(1, math.NaN())
+	func() {
+		defer func() { t.Log("Delete panicked:", recover()) }()
+		m.Delete(1)
+	}()
+	finish(func() { m.Set(2, 1) })
+}
+
+func TestOwnerUnhashable(t *testing.T) {
+	m := sessionmap.MustNew[int, any](sessionmap.WithLogger(slog.New(slog.DiscardHandler)))
+	sessionmap.NewIndex(m, func(_ int, v any) any { return v })
+	func() {
+		defer func() { t.Log("Set panicked:", recover()) }()
+		m.Set(1, []int{1})
+	}()
+	finish(func() { m.Set(2, 1) })
+}
+
+func TestSetInCallbackOfRename(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := sessionmap.MustNewGroup[int](sessionmap.WithTTL(30 * time.Minute))
+		defer g.Close()
+		user := sessionmap.NewAttribute[string](g, "user")
+		asked := 0
+		sessionmap.NewIndex(user, func(_ int, v string) string {
+			if v == "again" {
+				if asked++; asked == 100000 {
+					t.Error("Attribute.Set in OnEnd never returns")
+					runtime.Goexit()
+				}
+			}
+			return v
+		})
+		g.OnEnd(func(id int, cause sessionmap.Cause) {
+			if cause == sessionmap.Idle {
+				user.Set(id, "again")
+			}
+		})
+		user.Set(1, "ada")
+		time.Sleep(10 * time.Second)
+		user.Set(2, "bob") // to expire 10 s after the sweep for 1
+		time.Sleep(29 * time.Minute)
+		user.Get(1)
+		time.Sleep(61 * time.Second)
+		require.True(t, g.Contains(1) && !g.Contains(2) && g.Len() == 2)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			t.Log(g.Rename(1, 2))
+		}()
+		<-done
+	})
+}
+
+func TestRenameInCallbackOfRename(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := sessionmap.MustNewGroup[int](sessionmap.WithTTL(30*time.Minute), sessionmap.WithRenameGrace(time.Hour))
+		defer g.Close()
+		user := sessionmap.NewAttribute[string](g, "user")
+		asked := 0
+		sessionmap.NewIndex(user, func(_ int, v string) string {
+			if asked++; asked == 100000 {
+				t.Error("Attribute.Set never returns")
+				runtime.Goexit()
+			}
+			return v
+		})
+		g.OnEnd(func(id int, cause sessionmap.Cause) {
+			if cause == sessionmap.Idle { // stands for another goroutine
+				require.NoError(t, g.Rename(2, 3))
+			}
+		})
+		user.Set(1, "ada")
+		time.Sleep(10 * time.Second)
+		user.Set(2, "bob")
+		time.Sleep(29 * time.Minute)
+		user.Get(1)
+		time.Sleep(61 * time.Second)
+		require.True(t, g.Contains(1) && !g.Contains(2) && g.Len() == 2)
+		require.NoError(t, g.Rename(1, 2))
+		l, ok := g.Acquire(3)
+		require.True(t, ok)
+		assert.Equal(t, l.Key(), l.Value().ID())
+		l.Release()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			user.Set(3, "eve")
+		}()
+		<-done
+	})
+}
+
+func TestChainedRenames(t *testing.T) {
+	for _, grace := range []time.Duration{0, time.Hour} {
+		wrong, n := 0, 20000
+		g := sessionmap.MustNewGroup[int](sessionmap.WithRenameGrace(grace), sessionmap.WithMaxSize(0))
+		for i := range n {
+			base := 3 * i
+			g.Touch(base)
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = g.Rename(base, base+1) })
+			wg.Go(func() {
+				for !g.Contains(base + 1) {
+				}
+				require.NoError(t, g.Rename(base+1, base+2))
+			})
+			wg.Wait()
+			l, ok := g.Acquire(base + 2)
+			if !ok {
+				t.Fatal("lost")
+			}
+			if l.Value().ID() != l.Key() {
+				wrong++
+			}
+			l.Release()
+			g.Delete(base + 2)
+		}
+		assert.Zero(t, wrong, "sessions of %d with an ID() that is not their key, grace %v", n, grace)
+		g.Close()
+	}
+}
+
+func TestRefusedAttributeBeginsNothing(t *testing.T) {
+	g := sessionmap.MustNewGroup[int](sessionmap.WithMaxSize(2))
+	defer g.Close()
+	a := sessionmap.NewAttribute[string](g, "user")
+	sessionmap.NewIndex(a, itselfOwner, sessionmap.WithOwnerLimit(1, sessionmap.RejectNew))
+	require.True(t, a.Set(1, "ada"))
+	require.True(t, a.Set(2, "bob"))
+	assert.False(t, a.Set(3, "bob"))
+	assert.False(t, g.Contains(3), "a session that was refused is there, empty")
+	assert.True(t, g.Contains(1), "ada's session was evicted for one that was refused")
+}
+
+func TestGuardLooksUnderTheLock(t *testing.T) {
+	g := sessionmap.MustNewGroup[int]()
+	defer g.Close()
+	mu, m := &hookLock{}, map[int]string{}
+	sessionmap.NewGuard(g, mu, m)
+	g.Touch(1)
+	m[1] = "old"
+	mu.before = func() { // another goroutine, between the guard's look and its lock
+		require.True(t, g.Touch(1))
+		mu.Mutex.Lock()
+		m[1] = "new"
+		mu.Mutex.Unlock()
+	}
+	g.Delete(1)
+	assert.True(t, g.Contains(1))
+	assert.Equal(t, map[int]string{1: "new"}, m)
+}
+
+func TestGuardAfterRename(t *testing.T) {
+	g := sessionmap.MustNewGroup[int]()
+	defer g.Close()
+	var mu sync.Mutex
+	m := map[int]string{}
+	sessionmap.NewGuard(g, &mu, m)
+	require.True(t, g.Touch(1))
+	m[1] = "state"
+	require.NoError(t, g.Rename(1, 2))
+	require.True(t, g.Delete(2))
+	assert.Empty(t, m, "its session has ended, and the key stays for ever")
+}
+
+func TestEveryDeleteVetoesLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, del := range map[string]func(m *sessionmap.RobustSessionMap[int, string], x *sessionmap.Index[int, string]){
+			"DeleteFunc": func(m *sessionmap.RobustSessionMap[int, string], _ *sessionmap.Index[int, string]) {
+				m.DeleteFunc(func(int, string) bool { return true })
+			},
+			"DeleteBy": func(m *sessionmap.RobustSessionMap[int, string], x *sessionmap.Index[int, string]) { x.DeleteBy("ada") },
+			"Update": func(m *sessionmap.RobustSessionMap[int, string], x *sessionmap.Index[int, string]) {
+				m.Update(2, func(string, bool) (string, bool) { return "", false })
+			},
+			"Delete": func(m *sessionmap.RobustSessionMap[int, string], x *sessionmap.Index[int, string]) { m.Delete(2) },
+		} {
+			m := sessionmap.MustNew[int, string]()
+			x := sessionmap.NewIndex(m, itselfOwner)
+			goOn := make(chan struct{})
+			go m.GetOrLoad(t.Context(), 2, func(context.Context, int) (string, error) { <-goOn; return "ada", nil })
+			synctest.Wait()
+			m.Set(1, "ada")
+			require.NoError(t, m.Rename(1, 2))
+			del(m, x)
+			require.False(t, m.Contains(2))
+			close(goOn)
+			synctest.Wait()
+			assert.False(t, m.Contains(2), "%s: stored though the session was deleted while load ran", name)
+			m.Close()
+		}
+	})
+}
+
+func TestLoadNilContext(t *testing.T) {
+	m := sessionmap.MustNew[int, string]()
+	func() {
+		defer func() { recover() }()
+		m.GetOrLoad(nil, 1, func(context.Context, int) (string, error) { return "", nil })
+	}()
+	finish(func() { m.Clear() })
+	finish(func() { m.Close() })
+}
+
+func TestLoadGoexitInCallback(t *testing.T) {
+	m := sessionmap.MustNew[int, string](sessionmap.WithMaxSize(1))
+	defer m.Close()
+	m.Set(1, "x")
+	m.OnRemove(func(int, string, sessionmap.Cause) { runtime.Goexit() })
+	v, err := m.GetOrLoad(t.Context(), 2, func(context.Context, int) (string, error) { return "loaded", nil })
+	assert.True(t, err != nil || v == "loaded", "got %q, %v", v, err)
+}
+
+func TestCloseWaitsForLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed atomic.Bool
+		m := sessionmap.MustNew[int, string](sessionmap.WithOnRemove(func(k int, v string, c sessionmap.Cause) {
+			if closed.Load() {
+				t.Errorf("reported after Close has returned: %v %v %v", k, v, c)
+			}
+		}))
+		go m.GetOrLoad(t.Context(), 1, func(context.Context, int) (string, error) { time.Sleep(time.Second); return "v", nil })
+		synctest.Wait()
+		require.NoError(t, m.Close())
+		closed.Store(true)
+		time.Sleep(2 * time.Second)
+	})
+}
+
+func TestLoadedValueStaysOpen(t *testing.T) {
+	m := sessionmap.MustNew[int, *closable](sessionmap.WithCloser())
+	defer m.Close()
+	c := &closable{}
+	got, err := m.GetOrLoad(t.Context(), 1, func(_ context.Context, id int) (*closable, error) { m.Set(id, c); return c, nil })
+	require.NoError(t, err)
+	assert.Same(t, c, got)
+	assert.True(t, m.Contains(1))
+	assert.Zero(t, c.closed, "closed while it is the session's value")
+}
+
+func TestRefusedLiveValueStaysOpen(t *testing.T) {
+	m := sessionmap.MustNew[int, *closable](sessionmap.WithCloser())
+	defer m.Close()
+	sessionmap.NewIndex(m, func(_ int, c *closable) string { return c.user }, sessionmap.WithOwnerLimit(1, sessionmap.RejectNew))
+	c := &closable{user: "bob"}
+	m.Set(1, &closable{user: "ada"})
+	m.Set(2, c)
+	m.Update(2, func(old *closable, _ bool) (*closable, bool) { old.user = "ada"; return old, true })
+	got, _ := m.Get(2)
+	assert.Same(t, c, got)
+	assert.Zero(t, c.closed, "closed while it is the session's value")
+}
+
+func TestSameFuncStaysOpen(t *testing.T) {
+	m := sessionmap.MustNew[int, context.CancelFunc](sessionmap.WithCloser())
+	defer m.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	m.Set(1, cancel)
+	m.Update(1, func(old context.CancelFunc, _ bool) (context.CancelFunc, bool) { return old, true })
+	assert.NoError(t, ctx.Err(), "called, though the new value is the same")
+}
+
+func TestRefusedSameValueStaysOpen(t *testing.T) {
+	m := sessionmap.MustNew[int, *closable](sessionmap.WithCloser())
+	defer m.Close()
+	c := &closable{}
+	m.Set(1, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	m.SetContext(ctx, 1, c)
+	m.SetWithTTL(1, c, -1)
+	got, _ := m.Get(1)
+	assert.Same(t, c, got)
+	assert.Zero(t, c.closed)
+}
+
+func TestRenameFormatsWithoutLock(t *testing.T) {
+	chattyMap = sessionmap.MustNew[chatty, int]()
+	finish(func() { _ = chattyMap.Rename("a", "b") })
+}
+
+func TestRefreshHeedsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := sessionmap.MustNew[int, string]()
+		defer m.Close()
+		x := sessionmap.NewIndex(m, itselfOwner, sessionmap.WithOwnerLimit(1, sessionmap.RejectNew))
+		m.Set(1, "ada")
+		m.Set(2, "bob")
+		m.Refresh(2, func(context.Context, int) (string, error) { return "ada", nil })
+		synctest.Wait()
+		assert.LessOrEqual(t, x.Count("ada"), 1)
+	})
+}
+
+func TestGoexitStillReportsReplaced(t *testing.T) {
+	var left lines
+	m := sessionmap.MustNew[int, *closable]()
+	sessionmap.NewIndex(m, func(_ int, c *closable) string { return c.user }, sessionmap.WithOwnerLimit(1, sessionmap.EndOldest))
+	m.Set(1, &closable{user: "ada"})
+	m.Set(2, &closable{user: "bob"})
+	m.OnRemove(func(k int, c *closable, cause sessionmap.Cause) {
+		left.add(k, c.user, cause)
+		if cause == sessionmap.Evicted {
+			runtime.Goexit()
+		}
+	})
+	finish(func() { m.Set(2, &closable{user: "ada"}) })
+	assert.Equal(t, []string{"1 ada evicted", "2 bob replaced"}, left.take())
+}
+
+func TestGoexitStillCounts(t *testing.T) {
+	g := sessionmap.MustNewGroup[int]()
+	a := sessionmap.NewAttribute[string](g, "user")
+	sessionmap.NewIndex(a, itselfOwner, sessionmap.WithOwnerLimit(1, sessionmap.EndOldest))
+	a.Set(1, "ada")
+	cancel := g.OnEnd(func(int, sessionmap.Cause) { runtime.Goexit() })
+	finish(func() { a.Set(2, "ada") })
+	cancel()
+	assert.True(t, g.Contains(2))
+	s := a.Stats()
+	assert.Equal(t, 1, s.Live)
+	var out uint64
+	for _, n := range s.Removals {
+		out += n
+	}
+	assert.Equal(t, s.Sets, out+1)
+	g.Delete(2)
+	assert.Zero(t, a.Len())
+}
+
+func TestLoadedValueIsNotKept(t *testing.T) {
+	m := sessionmap.MustNew[int, *[1 << 16]byte](sessionmap.WithRefreshAfter(time.Hour))
+	defer m.Close()
+	load := func() weak.Pointer[[1 << 16]byte] {
+		v, _ := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (*[1 << 16]byte, error) { return new([1 << 16]byte), nil })
+		return weak.Make(v)
+	}
+	w := load()
+	m.Set(1, new([1 << 16]byte))
+	for range 5 {
+		runtime.GC()
+	}
+	assert.Nil(t, w.Value(), "the replaced value is kept as long as the session lives")
+}
+
+func TestLoadedValueIsNotKeptForGrace(t *testing.T) {
+	m := sessionmap.MustNew[int, *[1 << 16]byte](sessionmap.WithRefreshAfter(time.Hour), sessionmap.WithRenameGrace(24*time.Hour))
+	defer m.Close()
+	load := func() weak.Pointer[[1 << 16]byte] {
+		v, _ := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (*[1 << 16]byte, error) { return new([1 << 16]byte), nil })
+		return weak.Make(v)
+	}
+	w := load()
+	require.NoError(t, m.Rename(1, 2))
+	m.Delete(2)
+	for range 5 {
+		runtime.GC()
+	}
+	assert.Nil(t, w.Value(), "the value of a session that has ended is kept for the grace")
+}
+
+func TestSetContextBindsItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := sessionmap.MustNew[int, string](sessionmap.WithMaxSize(2))
+		defer m.Close()
+		m.Set(0, "x")
+		m.Set(9, "x")
+		cancelHook := m.OnRemove(func(k int, _ string, c sessionmap.Cause) {
+			if c == sessionmap.Evicted && k == 0 { // stands for another goroutine between Set and BindContext
+				m.Delete(1)
+				m.Set(1, "another's")
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		m.SetContext(ctx, 1, "mine")
+		cancelHook()
+		cancel()
+		synctest.Wait()
+		v, ok := m.Get(1)
+		assert.True(t, ok, "a session that was never set with ctx ended with it")
+		assert.Equal(t, "another's", v)
+	})
+}
+
+func TestPromise10MissTakesNoLockInGrace(t *testing.T) {
+	m := sessionmap.MustNew[int, string](sessionmap.WithRenameGrace(time.Hour))
+	defer m.Close()
+	m.Set(1, "a")
+	require.NoError(t, m.Rename(1, 2))
+	sessionmap.WithLock(m, func() {
+		finish(func() { m.Get(77) })
+		finish(func() { m.Contains(77) })
+	})
+}
+
+func TestUpdateByOldKey(t *testing.T) {
+	m := sessionmap.MustNew[int, string](sessionmap.WithRenameGrace(time.Hour))
+	defer m.Close()
+	m.Set(1, "a")
+	require.NoError(t, m.Rename(1, 2))
+	v, ok := m.Get(1)
+	require.True(t, ok)
+	require.Equal(t, "a", v)
+	m.Update(1, func(old string, ok bool) (string, bool) {
+		assert.True(t, ok, "Get finds it, Update does not")
+		return "", false
+	})
+	assert.False(t, m.Contains(1), "deleting by the old key, by Update")
+}
+
+func TestOwnersOvershootHeals(t *testing.T) {
+	m := sessionmap.MustNew[int, string]()
+	defer m.Close()
+	for i := range 5 {
+		m.Set(i, "ada")
+	}
+	x := sessionmap.NewIndex(m, itselfOwner, sessionmap.WithOwnerLimit(2, sessionmap.EndOldest))
+	m.Set(10, "ada")
+	m.Set(11, "ada")
+	m.Set(12, "ada")
+	assert.LessOrEqual(t, x.Count("ada"), 2)
+}
+
+func TestAttributeLenNeverNegative(t *testing.T) {
+	g := sessionmap.MustNewGroup[int]()
+	defer g.Close()
+	user := sessionmap.NewAttribute[string](g, "user")
+	sessionmap.NewIndex(user, itselfOwner, sessionmap.WithOwnerLimit(1, sessionmap.EndOldest))
+	user.Set(1, "ada")
+	g.OnEnd(func(id int, _ sessionmap.Cause) {
+		if id == 1 {
+			g.Delete(2)
+			assert.GreaterOrEqual(t, user.Len(), 0)
+		}
+	})
+	user.Set(2, "ada")
+}
+
+// TestNewIndexMissesNobody: sessions set while an index is made are in it.
+func TestNewIndexMissesNobody(t *testing.T) {
+	for name, make := range map[string]func() (in sessionmap.Indexed[int, string], set func(int, string) bool){
+		"map": func() (sessionmap.Indexed[int, string], func(int, string) bool) {
+			m := sessionmap.MustNew[int, string]()
+			return m, m.Set
+		},
+		"attribute": func() (sessionmap.Indexed[int, string], func(int, string) bool) {
+			a := sessionmap.NewAttribute[string](sessionmap.MustNewGroup[int](), "user")
+			return a, a.Set
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const sessions = 20
+			for range 500 {
+				in, set := make()
+				var ready atomic.Int32
+				meet := func() {
+					for ready.Add(1); ready.Load() < 2; {
+						runtime.Gosched()
+					}
+				}
+				var index *sessionmap.Index[int, string]
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					meet()
+					for id := range sessions {
+						set(id, "ada")
+					}
+				})
+				wg.Go(func() {
+					meet()
+					index = sessionmap.NewIndex(in, itselfOwner)
+				})
+				wg.Wait()
+				require.Equal(t, sessions, index.Count("ada"))
+			}
+		})
+	}
+}
+
+func TestCloseForgetsKeys(t *testing.T) {
+	m := sessionmap.MustNew[int, int](sessionmap.WithTombstones(time.Hour))
+	for i := range 1000 {
+		m.Delete(i)
+	}
+	m.Close()
+	assert.Zero(t, sessionmap.Remembered(m))
+}
+
+func TestTombstoneOfFormerName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := sessionmap.MustNew[int, int](sessionmap.WithTombstones(time.Hour), sessionmap.WithRenameGrace(time.Minute))
+		defer m.Close()
+		m.Set(1, 1)
+		require.NoError(t, m.Rename(1, 2))
+		m.Delete(2)
+		assert.False(t, m.Set(1, 1))
+		time.Sleep(2 * time.Minute)
+		assert.False(t, m.Set(2, 1))
+		assert.False(t, m.Set(1, 1), "a straggler sets the deleted session under its former name")
+	})
+}
+
+func TestRunReleasesAfterGoexit(t *testing.T) {
+	g := sessionmap.MustNewGroup[int]()
+	defer g.Close()
+	g.OnEnd(func(int, sessionmap.Cause) { runtime.Goexit() })
+	finish(func() { g.Run(t.Context(), 1, func(context.Context, *sessionmap.Session[int]) error { return nil }) })
+	assert.Zero(t, g.Stats().Leases)
+}
+
+func TestRefreshAfterGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := sessionmap.MustNew[int, string]()
+		defer m.Close()
+		sessionmap.NewIndex(m, func(_ int, v string) string {
+			if v == "exit" {
+				runtime.Goexit()
+			}
+			return v
+		})
+		m.Set(1, "a")
+		m.Refresh(1, func(context.Context, int) (string, error) { return "exit", nil })
+		synctest.Wait()
+		assert.True(t, m.Refresh(1, func(context.Context, int) (string, error) { return "b", nil }), "never again refreshed")
+	})
+}
