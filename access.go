@@ -333,6 +333,7 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 	e := p.insert(hash, key, box, idle, now)
 	p.grant(e, d)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
+	m.stir(now)
 	if m.clock.coarse != nil {
 		m.ticker.arm(after(now, m.ticker.interval), now)
 	}
@@ -362,6 +363,7 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	if e == nil {
 		e = m.renamedTo(p, key, now)
 	}
+	m.stir(now)
 	if e != nil && e.created <= createdBy {
 		out = p.removal(e, e.end(), cause)
 		p.remove(e)

@@ -47,6 +47,7 @@ func NewAttribute[V any, K comparable](g *Group[K], name string, opts ...Option)
 	}
 	a := &Attribute[K, V]{group: g, name: name, cost: cost}
 	a.reporter.init(c)
+	a.callbacks.group = g.sessions.callbacks
 	for _, fn := range hooks {
 		a.hooks.add(fn)
 	}

@@ -373,6 +373,13 @@ func ReadHeap() (cycles, live, limit uint64) {
 // CgroupLimit reads the limit from a file system.
 var CgroupLimit = cgroupLimitIn
 
+// Watching reports whether the map is going to look at its figures.
+func Watching[K comparable, V any](m *RobustSessionMap[K, V]) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.watcher.wakeAt != never
+}
+
 // Looking reports whether the map looks at the heap, now and then.
 func Looking[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	m.mu.Lock()

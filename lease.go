@@ -240,6 +240,7 @@ func (m *RobustSessionMap[K, V]) checkLeases() {
 		m.mu.Lock()
 		if m.release(lost.record) {
 			n++
+			m.stir(m.clock.exact())
 		}
 		m.mu.Unlock()
 	}
@@ -251,8 +252,11 @@ func (m *RobustSessionMap[K, V]) checkLeases() {
 		return
 	}
 	m.mu.Lock()
-	p := m.policy.Load()
-	overdue := p.leases.sift(m.clock.exact() - m.leaseWarning)
+	now := m.clock.exact()
+	overdue := m.policy.Load().leases.sift(now - m.leaseWarning)
+	if overdue > 0 {
+		m.stir(now)
+	}
 	m.mu.Unlock()
 	if overdue > 0 {
 		m.callbacks.warn("sessionmap: leases are held for long; Leases tells which", "leases", overdue, "longer_than", time.Duration(m.leaseWarning))

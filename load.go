@@ -184,7 +184,7 @@ func (m *RobustSessionMap[K, V]) load(ctx context.Context, call *loadCall[V], ke
 		}
 		m.storeLoaded(call, key, value)
 	}()
-	m.callbacks.run("GetOrLoad", func() { value, err = load(ctx, key) })
+	m.callbacks.call("GetOrLoad", func() { value, err = load(ctx, key) })
 }
 
 // storeLoaded stores what was loaded, unless there is a veto, and tells call what those who wait get.
@@ -312,7 +312,7 @@ func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], load fun
 		}
 		m.storeRefreshed(t, box, value)
 	}()
-	m.callbacks.run("Refresh", func() { value, err = load(t.context(), key) })
+	m.callbacks.call("Refresh", func() { value, err = load(t.context(), key) })
 }
 
 // storeRefreshed puts a value that was loaded anew in the place of the one in box.

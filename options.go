@@ -34,6 +34,8 @@ type config struct {
 	ownerLimit    int
 	ownerAction   LimitAction
 	pressure      pressure
+	alertRules    AlertRules
+	alertHook     func(Alert)
 	readHeap      func() heapReading
 	coarseStep    time.Duration // 0 is the exact clock
 	ctx           context.Context

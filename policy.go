@@ -15,6 +15,9 @@ type policy[K comparable, V any] struct {
 	cost       atomic.Int64 // of all values, and
 	leasedCost int64        // of those of leased entries
 
+	evicted  int   // live entries, since the watch has looked, and
+	youngest int64 // how long ago that of them was accessed which was accessed last
+
 	timeouts timeouts
 	maxSize  int   // 0 is no bound
 	maxCost  int64 // the same
@@ -32,7 +35,7 @@ type removal[K comparable, V any] struct {
 }
 
 func newPolicy[K comparable, V any](t timeouts, maxSize int, maxCost int64, c clock) *policy[K, V] {
-	p := &policy[K, V]{timeouts: t, maxSize: maxSize, maxCost: maxCost, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps}
+	p := &policy[K, V]{youngest: never, timeouts: t, maxSize: maxSize, maxCost: maxCost, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps}
 	p.table.init()
 	p.recency.init(t, c, p.reindex)
 	return p
@@ -78,7 +81,10 @@ func (p *policy[K, V]) makeRoom(now int64, sake *entry[K, V], why Cause, left *r
 			p.touch(e, p.recency.clock.exact())
 			return false
 		}
-		box, cause = e.endUntouched(at.accessed), why
+		if box, cause = e.endUntouched(at.accessed), why; box != nil && why != Pressure {
+			p.evicted++
+			p.youngest = min(p.youngest, now-at.accessed)
+		}
 	}
 	if box == nil {
 		return false

@@ -246,7 +246,7 @@ func TestRenameInCallbackOfRename(t *testing.T) {
 
 func TestChainedRenames(t *testing.T) {
 	for _, grace := range []time.Duration{0, time.Hour} {
-		wrong, n := 0, 20000
+		wrong, n := 0, 3000
 		g := sessionmap.MustNewGroup[int](sessionmap.WithRenameGrace(grace), sessionmap.WithMaxSize(0))
 		for i := range n {
 			base := 3 * i

@@ -173,6 +173,12 @@ type callbacks struct {
 	logger *slog.Logger
 	mapID  slog.Attr
 	panics atomic.Uint64
+	group  *callbacks // where an attribute's panics count too; nil if there is none
+
+	// How many run that began in a period, by whether its number is even. A period lasts from one look of the
+	// watch to the next, so what began in the one before the last has been running for a whole one.
+	period atomic.Uint32
+	began  [2]atomic.Int64
 }
 
 func newCallbacks[K comparable, V any](logger *slog.Logger, name string) *callbacks {
@@ -180,14 +186,35 @@ func newCallbacks[K comparable, V any](logger *slog.Logger, name string) *callba
 		"name", name, "key_type", reflect.TypeFor[K]().String(), "value_type", reflect.TypeFor[V]().String())}
 }
 
-// run calls fn. It reports whether fn returned; a panic is counted and logged.
+// run is call for a callback that should not take long.
 func (c *callbacks) run(callback string, fn func()) (returned bool) {
+	running := &c.began[c.period.Load()%2]
+	running.Add(1)
+	defer running.Add(-1)
+	return c.call(callback, fn)
+}
+
+// blocked begins another period, and returns how many callbacks have been running for the whole of the last.
+func (c *callbacks) blocked() (n int64) {
+	n = c.began[(c.period.Load()+1)%2].Load()
+	c.period.Add(1)
+	return n
+}
+
+// running reports whether any callback runs, since whenever.
+func (c *callbacks) running() bool { return c.began[0].Load()+c.began[1].Load() > 0 }
+
+// call calls fn. It reports whether fn returned; a panic is counted and logged.
+func (c *callbacks) call(callback string, fn func()) (returned bool) {
 	defer func() {
 		if returned {
 			return
 		}
 		if p := recover(); p != nil {
 			c.panics.Add(1)
+			if c.group != nil {
+				c.group.panics.Add(1)
+			}
 			c.warn("sessionmap: callback panicked", "callback", callback, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
@@ -201,7 +228,7 @@ func (c *callbacks) warn(msg string, args ...any) {
 	c.logger.With(c.mapID).Warn(msg, args...)
 }
 
-var runFunction = runtime.FuncForPC(reflect.ValueOf((*callbacks).run).Pointer()).Name()
+var callFunction = runtime.FuncForPC(reflect.ValueOf((*callbacks).call).Pointer()).Name()
 
 // inCallback reports whether the caller was called, however deeply, by a callback of any map.
 func inCallback() bool {
@@ -213,7 +240,7 @@ func inCallback() bool {
 		}
 		for frames := runtime.CallersFrames(pcs[:n]); ; {
 			frame, more := frames.Next()
-			if frame.Function == runFunction {
+			if frame.Function == callFunction {
 				return true
 			}
 			if !more {

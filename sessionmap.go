@@ -102,6 +102,7 @@ type RobustSessionMap[K comparable, V any] struct {
 	lost         atomic.Pointer[lostRecord]
 	pressure     pressure
 	shedder      shedder
+	watch        watch
 	readHeap     func() heapReading
 
 	policy   atomic.Pointer[policy[K, V]] // replaced as a whole, with mu held, by Clear and Close
@@ -119,6 +120,7 @@ type RobustSessionMap[K comparable, V any] struct {
 	sweeper alarm
 	ticker  alarm        // of a coarse clock
 	presser alarm        // of memory pressure
+	watcher alarm        // of the figures
 	keys    keyMemory[K] // but for renamedAt
 	indexes int          // how many there are
 	cancels []func()     // end the subscriptions and the watch on the context
@@ -184,6 +186,12 @@ func newMap[K comparable, V any](c config) (*RobustSessionMap[K, V], error) {
 	m.ticker = newAlarm(c.coarseStep, func() {
 		if m := self.Value(); m != nil {
 			m.tick()
+		}
+	})
+	m.watch.rules, m.watch.hook = c.alertRules.withDefaults(len(sources) > 0), c.alertHook
+	m.watcher = newAlarm(watchEvery, func() {
+		if m := self.Value(); m != nil {
+			m.lookAround()
 		}
 	})
 	m.presser = newAlarm(time.Duration(nearLook), func() {
@@ -443,7 +451,7 @@ func (m *RobustSessionMap[K, V]) Close() error {
 		m.closed.Store(true)
 		unregister(m.id)
 		m.keys.clear()
-		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.crew.dismiss(), m.sweeper.stop(), m.ticker.stop(), m.presser.stop())
+		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.crew.dismiss(), m.sweeper.stop(), m.ticker.stop(), m.presser.stop(), m.watcher.stop())
 	}
 	m.mu.Unlock()
 	m.loads.cancelAll()

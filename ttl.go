@@ -241,7 +241,10 @@ func (m *RobustSessionMap[K, V]) sweep() (removed int) {
 	for more := true; more; {
 		var n int
 		m.mu.Lock()
-		n, more = m.policy.Load().removeExpired(m.clock.exact(), batch)
+		now := m.clock.exact()
+		if n, more = m.policy.Load().removeExpired(now, batch); n > 0 {
+			m.stir(now)
+		}
 		m.mu.Unlock()
 		m.report(batch[:n])
 		clear(batch[:n])
