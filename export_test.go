@@ -373,6 +373,18 @@ func ReadHeap() (cycles, live, limit uint64) {
 // CgroupLimit reads the limit from a file system.
 var CgroupLimit = cgroupLimitIn
 
+// Registered is how many maps of the process with this name the registry has not forgotten, alive or not.
+func Registered(name string) (n int) {
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	for _, live := range registry.all {
+		if in := live(); in == nil || in.about().Label == name {
+			n++
+		}
+	}
+	return n
+}
+
 // Watching reports whether the map is going to look at its figures.
 func Watching[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	m.mu.Lock()

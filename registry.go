@@ -63,8 +63,9 @@ func Instances() iter.Seq[Instance] {
 		registry.mu.Unlock()
 		slices.SortFunc(all, func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) })
 		for _, in := range all {
-			if in.Label == "" || names[in.Label] > 1 {
+			for in.Label == "" || names[in.Label] > 1 {
 				in.Label = fmt.Sprintf("%s#%d", in.Label, in.ID)
+				names[in.Label]++
 			}
 			if !yield(in) {
 				return

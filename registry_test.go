@@ -1,0 +1,190 @@
+package sessionmap_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"expvar"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionmap/sessionmap"
+)
+
+// instances are those with one of the given labels, by label. Other tests have others.
+func instances(labels ...string) map[string]sessionmap.Instance {
+	found := make(map[string]sessionmap.Instance)
+	for in := range sessionmap.Instances() {
+		if slices.Contains(labels, in.Label) {
+			found[in.Label] = in
+		}
+	}
+	return found
+}
+
+// TestInstances: what those see who do not know a map's types.
+func TestInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[string, *int](t, sessionmap.WithName("a map"), sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime), sessionmap.WithCost(func(string, *int) int64 { return 7 }))
+		g := newGroup(t, sessionmap.WithName("a group"), sessionmap.WithTTL(0), sessionmap.WithMaxLifetime(lifetime))
+		names := sessionmap.NewAttribute[string](g, "name")
+		sessionmap.NewAttribute[int](g, "age")
+		m.Set("ada", nil)
+		names.Set(1, "Ada")
+		names.Set(2, "Grace")
+		time.Sleep(time.Minute)
+		lease, _ := m.Acquire("ada")
+
+		all := instances("a map", "a group")
+		require.Len(t, all, 2)
+		in := all["a map"]
+		assert.Equal(t, []any{false, "string", "*int", idle, lifetime}, []any{in.Group, in.KeyType, in.ValueType, in.IdleTimeout, in.Lifetime})
+		assert.Equal(t, m.Stats(), in.Stats())
+		assert.Empty(t, in.Attributes())
+		sessions := slices.Collect(in.Sessions())
+		entry, _ := m.Entry("ada")
+		assert.Equal(t, []sessionmap.SessionInfo[any]{{ID: "ada", Age: time.Minute, Entry: entry}}, sessions)
+		assert.Equal(t, 1, entry.Leases)
+		assert.EqualValues(t, 7, entry.Cost)
+		lease.Release()
+
+		in = all["a group"]
+		assert.Equal(t, []any{true, "int", "", time.Duration(0)}, []any{in.Group, in.KeyType, in.ValueType, in.IdleTimeout})
+		attributes := in.Attributes()
+		require.Len(t, attributes, 2)
+		assert.Equal(t, "name", attributes[0].Name)
+		assert.Equal(t, 2, attributes[0].Live)
+		assert.Zero(t, attributes[1].Live)
+		for s := range in.Sessions() {
+			assert.Equal(t, 1, s.Attributes)
+			break
+		}
+		assert.False(t, in.End("1"), "a key of another type")
+		assert.False(t, in.End(3))
+		assert.True(t, in.End(1))
+		assert.False(t, g.Contains(1))
+		assert.EqualValues(t, 1, g.Stats().Removals[sessionmap.Deleted])
+		assert.True(t, all["a map"].End("ada"))
+
+		require.NoError(t, m.Close())
+		require.NoError(t, g.Close())
+		assert.Empty(t, instances("a map", "a group"))
+	})
+}
+
+// TestInstancesLabels: they differ, whatever the names, and their order is that in which the maps were made.
+func TestInstancesLabels(t *testing.T) {
+	before := make(map[uint64]bool)
+	for in := range sessionmap.Instances() {
+		before[in.ID] = true
+	}
+	for _, name := range []string{"", "twin", "", "twin", "single"} {
+		newMap[int, int](t, sessionmap.WithName(name))
+	}
+	var first uint64
+	for in := range sessionmap.Instances() {
+		if !before[in.ID] {
+			first = in.ID
+			break
+		}
+	}
+	newMap[int, int](t, sessionmap.WithName(fmt.Sprint("twin#", first+1)))
+	var labels []string
+	var last uint64
+	for in := range sessionmap.Instances() {
+		assert.Greater(t, in.ID, last)
+		last = in.ID
+		if !before[in.ID] {
+			labels = append(labels, in.Label)
+		}
+	}
+	require.Len(t, labels, 6)
+	assert.Equal(t, fmt.Sprint("#", first), labels[0])
+	assert.Equal(t, "single", labels[4])
+	distinct := make(map[string]bool)
+	for _, label := range labels {
+		distinct[label] = true
+	}
+	assert.Len(t, distinct, 6, "%v", labels)
+}
+
+// TestInstancesDoNotPin: the registry forgets a map that was dropped without Close.
+func TestInstancesDoNotPin(t *testing.T) {
+	func() {
+		m := sessionmap.MustNew[int, int](sessionmap.WithName("dropped map"))
+		m.Set(1, 1)
+		a := sessionmap.NewAttribute[int](sessionmap.MustNewGroup[int](sessionmap.WithName("dropped group")), "a")
+		a.Set(1, 1)
+		assert.Len(t, instances("dropped map", "dropped group"), 2)
+		runtime.KeepAlive(m)
+		runtime.KeepAlive(a)
+	}()
+	for len(instances("dropped map", "dropped group")) > 0 || sessionmap.Registered("dropped map")+sessionmap.Registered("dropped group") > 0 {
+		runtime.GC()
+		runtime.Gosched()
+	}
+}
+
+// TestAttributeKeepsItsGroup: from the registry too, though nobody holds the group.
+func TestAttributeKeepsItsGroup(t *testing.T) {
+	a := sessionmap.NewAttribute[int](sessionmap.MustNewGroup[int](sessionmap.WithName("held by its attribute")), "a")
+	runtime.GC()
+	runtime.GC()
+	assert.Len(t, instances("held by its attribute"), 1)
+	runtime.KeepAlive(a)
+}
+
+// TestStatsAsJSON: a map, a group and an attribute are each an expvar.Var.
+func TestStatsAsJSON(t *testing.T) {
+	m := newMap[int, int](t, sessionmap.WithName("agents"), sessionmap.WithMaxSize(10))
+	g := newGroup(t, sessionmap.WithName("group"))
+	a := sessionmap.NewAttribute[int](g, "a")
+	m.Set(1, 1)
+	m.Set(1, 2)
+	m.Delete(1)
+	m.Set(2, 2)
+	a.Set(1, 1)
+	for _, v := range []expvar.Var{m, g, a, m.Stats()} {
+		var got map[string]any
+		require.NoError(t, json.Unmarshal([]byte(v.String()), &got))
+		assert.EqualValues(t, 1, got["Live"])
+	}
+	var got struct {
+		Name     string
+		Removals map[string]int
+	}
+	require.NoError(t, json.Unmarshal([]byte(m.String()), &got))
+	assert.Equal(t, "agents", got.Name)
+	assert.Equal(t, map[string]int{"replaced": 1, "deleted": 1}, got.Removals)
+}
+
+// TestStatsInLogs: a map in a log line says how it is.
+func TestStatsInLogs(t *testing.T) {
+	m := newMap[int, int](t, sessionmap.WithName("agents"), sessionmap.WithMaxSize(10), sessionmap.WithCost(itself))
+	g := newGroup(t)
+	a := sessionmap.NewAttribute[int](g, "name")
+	m.Set(1, 7)
+	m.Set(2, 5)
+	m.Delete(1)
+	lease, _ := m.Acquire(2)
+	defer lease.Release()
+	var b bytes.Buffer
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("now", "map", m, "group", g, "attribute", a)
+	var line struct{ Map, Group, Attribute map[string]any }
+	require.NoError(t, json.Unmarshal(b.Bytes(), &line))
+	assert.Equal(t, map[string]any{
+		"name": "agents", "live": 1.0, "max_size": 10.0, "cost": 5.0, "max_cost": 0.0, "leases": 1.0,
+		"removals": map[string]any{"deleted": 1.0}, "backstop_share": 0.0,
+	}, line.Map)
+	assert.Contains(t, line.Group, "live")
+	assert.Equal(t, "name", line.Attribute["name"])
+	assert.NotContains(t, slices.Collect(maps.Keys(line.Group)), "cost")
+}
