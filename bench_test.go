@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/exp/stats"
 
@@ -77,8 +78,12 @@ func BenchmarkSession(b *testing.B) {
 		agents := sessionmap.NewAttribute[*agent](g, "agent")
 		indexed := filled(n)
 		sessionmap.NewIndex(indexed, func(_ string, a *agent) int { return 1 + a.n%(n/4) })
+		watched := sessionmap.MustNew[string, *agent](sessionmap.WithMaxSize(0), sessionmap.WithMemoryPressure(0.7, 0.5, 0),
+			sessionmap.WithMaxCost(1<<40, func(_ string, a *agent) int64 { return int64(unsafe.Sizeof(*a)) }),
+			sessionmap.WithAlerts(sessionmap.AlertRules{}, func(sessionmap.Alert) {}))
 		for i, id := range ids {
 			agents.Set(id, &agent{i})
+			watched.Set(id, &agent{i})
 		}
 		a := &agent{1}
 		for _, bench := range []struct {
@@ -97,7 +102,10 @@ func BenchmarkSession(b *testing.B) {
 					_ = m.Rename(id+"'", id)
 				}
 			}},
+			{"overwrite", func(id string) { m.Set(id, a) }},
 			{"overwriteindexed", func(id string) { indexed.Set(id, a) }},
+			{"getwatched", func(id string) { watched.Get(id) }},
+			{"overwritewatched", func(id string) { watched.Set(id, a) }},
 		} {
 			for _, goroutines := range benchGoroutines[:2] {
 				b.Run(fmt.Sprintf("op=%s/len=%d/goroutines=%d", bench.op, n, goroutines), func(b *testing.B) {

@@ -350,7 +350,8 @@ func TestLoadNilContext(t *testing.T) {
 	m := sessionmap.MustNew[int, string]()
 	func() {
 		defer func() { recover() }()
-		m.GetOrLoad(nil, 1, func(context.Context, int) (string, error) { return "", nil })
+		var none context.Context
+		m.GetOrLoad(none, 1, func(context.Context, int) (string, error) { return "", nil })
 	}()
 	finish(func() { m.Clear() })
 	finish(func() { m.Close() })

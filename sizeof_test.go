@@ -16,7 +16,7 @@ const word = int64(unsafe.Sizeof(uintptr(0)))
 
 type node struct {
 	next *node
-	load [10]int64
+	_    [10]int64
 }
 
 func TestSizeOf(t *testing.T) {
