@@ -1,6 +1,7 @@
 // Package sessionmap keeps state that belongs to a session, and lets go of it when the session ends, be it
 // by an explicit delete, by a session.deleted event, or, where neither ever comes, by an idle timeout, a
-// lifetime, a bound on the number of entries, or Close. Each layer works when all others fail.
+// lifetime, a bound on the number of entries or their cost, memory pressure, or Close. Each layer works when all others
+// fail.
 //
 // Unlike a cache it never drops what was set: no admission policy, no per-shard capacity, no expiry that a
 // running access loses against, and every value that leaves is reported once, with its cause.
@@ -34,9 +35,16 @@
 //	ties.go    the end of an entry by a context, and the end of a context by an entry
 //	rename.go  another entry in the place of one, with its ties; tombstones, and names that are still good
 //	load.go    loads, and who may veto one
+//	cost.go    what a value asks for besides a place: room within the bound on cost, its owner's leave
 //	index.go   whose a session is, kept in the same moment
 //	group.go   a map of session.go's sessions, which have a slot for each attribute.go; guard.go
 //	weak.go    on its own: values that go with their objects
+//
+// And so that the owner sees what goes on:
+//
+//	memory.go    the process's heap, and the sessions that leave when it is too large; sizeof.go
+//	alert.go     a look at the figures, every now and then, and what to do about them
+//	registry.go  the maps and groups of the process
 //
 // # What it costs
 //
