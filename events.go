@@ -3,7 +3,9 @@ package sessionmap
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 	"weak"
@@ -40,8 +42,18 @@ func (c Cause) String() string {
 	return fmt.Sprintf("Cause(%d)", uint8(c))
 }
 
-// MarshalText returns the cause as String does, so that it can be a key in JSON.
-func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+// MarshalText returns the cause as a name for machines, as in "session_deleted": for JSON, and as a label of metrics.
+func (c Cause) MarshalText() ([]byte, error) {
+	return []byte(strings.ReplaceAll(c.String(), " ", "_")), nil
+}
+
+// Causes returns an iterator over all causes.
+func Causes() iter.Seq[Cause] {
+	return func(yield func(Cause) bool) {
+		for c := Replaced; c < causes && yield(c); c++ {
+		}
+	}
+}
 
 // Backstop reports whether the removal was not explicit: for idleness, lifetime, size, cost or memory pressure.
 func (c Cause) Backstop() bool { return Idle <= c && c <= Pressure }

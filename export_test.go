@@ -377,8 +377,8 @@ var CgroupLimit = cgroupLimitIn
 func Registered(name string) (n int) {
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
-	for _, live := range registry.all {
-		if in := live(); in == nil || in.about().Label == name {
+	for _, r := range registry.all {
+		if r.label == name {
 			n++
 		}
 	}
@@ -419,12 +419,6 @@ func ExpireAll[K comparable, V any](m *RobustSessionMap[K, V]) {
 			}
 		}
 	})
-}
-
-// Causes ranges over all causes.
-func Causes(yield func(Cause) bool) {
-	for c := Cause(1); c < causes && yield(c); c++ {
-	}
 }
 
 // CheckGroup is CheckInvariants for a group.

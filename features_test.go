@@ -81,7 +81,7 @@ func (e endable) endBy(t *testing.T, cause sessionmap.Cause) {
 
 // ends ranges over the causes that end a session.
 func ends(yield func(sessionmap.Cause) bool) {
-	for cause := range sessionmap.Causes {
+	for cause := range sessionmap.Causes() {
 		if cause != sessionmap.Replaced && cause != sessionmap.Rejected && !yield(cause) {
 			return
 		}

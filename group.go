@@ -144,9 +144,17 @@ func (g *Group[K]) Sweep() int { return g.sessions.Sweep() }
 // Len returns the number of sessions, expired ones that no sweep has met included. It takes no lock.
 func (g *Group[K]) Len() int { return g.sessions.Len() }
 
-// Stats returns the group's figures: its values are the sessions. Those of an attribute's values are
-// [Attribute.Stats].
-func (g *Group[K]) Stats() Stats { return g.sessions.Stats() }
+// Stats returns the group's figures: its values are the sessions; its hits and misses are those of its attributes, the
+// rest of which is [Attribute.Stats].
+func (g *Group[K]) Stats() Stats {
+	s := g.sessions.Stats()
+	for _, a := range g.attributes.all() {
+		of := (*a).Stats()
+		s.Hits += of.Hits
+		s.Misses += of.Misses
+	}
+	return s
+}
 
 // Rename gives the session of old another id, with all its attributes, as [RobustSessionMap.Rename] does.
 func (g *Group[K]) Rename(old, new K) error {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,9 +16,28 @@ import (
 // them.
 
 var registry struct {
-	mu   sync.Mutex
-	last uint64                     // id given
-	all  map[uint64]func() instance // returns nil for one that has been collected
+	mu     sync.Mutex
+	last   uint64 // id given
+	all    map[uint64]registered
+	labels labels
+}
+
+type registered struct {
+	label string
+	live  func() instance // returns nil once that has been collected
+}
+
+// labels are names that differ.
+type labels map[string]bool
+
+// take returns a label that is valid UTF-8, not empty, and no other's: name, where that will do, else with the number.
+func (l labels) take(name string, number uint64) string {
+	label := strings.ToValidUTF8(name, "\uFFFD")
+	for label == "" || l[label] {
+		label = fmt.Sprintf("%s#%d", label, number)
+	}
+	l[label] = true
+	return label
 }
 
 // An instance is what watchers may ask a map or a group.
@@ -33,7 +53,7 @@ type instance interface {
 // map from being collected.
 type Instance struct {
 	ID    uint64 // in the order in which they were made, from 1
-	Label string // its name; with its ID, as in "agents#3", if it has none or another has the same
+	Label string // its name; with its ID, as in "agents#3", if it has none or another had the same when it was made
 
 	Group     bool
 	KeyType   string
@@ -50,23 +70,17 @@ type Instance struct {
 func Instances() iter.Seq[Instance] {
 	return func(yield func(Instance) bool) {
 		var all []Instance
-		names := make(map[string]int)
 		registry.mu.Lock()
-		for id, live := range registry.all {
-			if in := live(); in != nil {
+		for id, r := range registry.all {
+			if in := r.live(); in != nil {
 				about := in.about()
-				about.ID, about.instance = id, in
-				names[about.Label]++
+				about.ID, about.Label, about.instance = id, r.label, in
 				all = append(all, about)
 			}
 		}
 		registry.mu.Unlock()
 		slices.SortFunc(all, func(a, b Instance) int { return cmp.Compare(a.ID, b.ID) })
 		for _, in := range all {
-			for in.Label == "" || names[in.Label] > 1 {
-				in.Label = fmt.Sprintf("%s#%d", in.Label, in.ID)
-				names[in.Label]++
-			}
 			if !yield(in) {
 				return
 			}
@@ -77,7 +91,8 @@ func Instances() iter.Seq[Instance] {
 // Stats returns the figures of the map or group.
 func (in Instance) Stats() Stats { return in.instance.Stats() }
 
-// Attributes returns the figures of a group's attributes, in the order in which they were added.
+// Attributes returns the figures of a group's attributes, in the order in which they were added. Their names differ: one
+// that has none, or that of an earlier one, has its number in it, as in "history#2".
 func (in Instance) Attributes() []Stats { return in.instance.attributeStats() }
 
 // Sessions returns an iterator over the sessions, in no order. It is no access; see [RobustSessionMap.All].
@@ -87,26 +102,27 @@ func (in Instance) Sessions() iter.Seq[SessionInfo[any]] { return in.instance.se
 func (in Instance) End(id any) (ended bool) { return in.instance.endAny(id) }
 
 // register enters a map or group, which live returns while it is there, until unregister is called.
-func register(live func() instance) (id uint64) {
+func register(name string, live func() instance) (id uint64) {
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
 	if registry.all == nil {
-		registry.all = make(map[uint64]func() instance)
+		registry.all, registry.labels = make(map[uint64]registered), make(labels)
 	}
 	registry.last++
-	registry.all[registry.last] = live
+	registry.all[registry.last] = registered{registry.labels.take(name, registry.last), live}
 	return registry.last
 }
 
 func unregister(id uint64) {
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
+	delete(registry.labels, registry.all[id].label)
 	delete(registry.all, id)
 }
 
 // register enters the map, or its group, for as long as it is there. A map closed meanwhile stays out.
 func (m *RobustSessionMap[K, V]) register(live func() instance) {
-	id := register(live)
+	id := register(m.name, live)
 	runtime.AddCleanup(m, unregister, id)
 	m.mu.Lock()
 	m.id = id
@@ -119,7 +135,7 @@ func (m *RobustSessionMap[K, V]) register(live func() instance) {
 
 func (m *RobustSessionMap[K, V]) about() Instance {
 	return Instance{
-		Label: m.name, KeyType: reflect.TypeFor[K]().String(), ValueType: reflect.TypeFor[V]().String(),
+		KeyType: reflect.TypeFor[K]().String(), ValueType: reflect.TypeFor[V]().String(),
 		IdleTimeout: time.Duration(m.timeouts.idle), Lifetime: time.Duration(m.timeouts.lifetime),
 	}
 }
@@ -146,8 +162,11 @@ func (g *Group[K]) about() Instance {
 }
 
 func (g *Group[K]) attributeStats() (all []Stats) {
-	for _, a := range g.attributes.all() {
-		all = append(all, (*a).Stats())
+	names := make(labels)
+	for i, a := range g.attributes.all() {
+		s := (*a).Stats()
+		s.Name = names.take(s.Name, uint64(i+1))
+		all = append(all, s)
 	}
 	return all
 }

@@ -80,40 +80,48 @@ func TestInstances(t *testing.T) {
 	})
 }
 
-// TestInstancesLabels: they differ, whatever the names, and their order is that in which the maps were made.
+// TestInstancesLabels: they differ, whatever the names, and stay for as long as the map is there.
 func TestInstancesLabels(t *testing.T) {
-	before := make(map[uint64]bool)
+	made := make(map[uint64]bool)
 	for in := range sessionmap.Instances() {
-		before[in.ID] = true
+		made[in.ID] = true
 	}
-	for _, name := range []string{"", "twin", "", "twin", "single"} {
+	mine := func() (ids []uint64, all []string) {
+		for in := range sessionmap.Instances() {
+			if !made[in.ID] {
+				ids, all = append(ids, in.ID), append(all, in.Label)
+			}
+		}
+		return ids, all
+	}
+	first := newMap[int, int](t, sessionmap.WithName("twin"))
+	ids, _ := mine()
+	next := ids[0] + 1
+	for _, name := range []string{"twin", "", fmt.Sprint("twin#", next), "\xff", "\xfe"} {
 		newMap[int, int](t, sessionmap.WithName(name))
 	}
-	var first uint64
-	for in := range sessionmap.Instances() {
-		if !before[in.ID] {
-			first = in.ID
-			break
-		}
+	ids, all := mine()
+	assert.IsIncreasing(t, ids)
+	want := []string{"twin", fmt.Sprint("twin#", next), fmt.Sprint("#", next+1), fmt.Sprintf("twin#%d#%d", next, next+2), "\uFFFD", fmt.Sprint("\uFFFD#", next+4)}
+	assert.Equal(t, want, all)
+	require.NoError(t, first.Close())
+	_, all = mine()
+	assert.Equal(t, want[1:], all)
+	newMap[int, int](t, sessionmap.WithName("twin"))
+	_, all = mine()
+	assert.Equal(t, "twin", all[5], "it was free")
+}
+
+// TestInstanceAttributesDiffer: their names, at least.
+func TestInstanceAttributesDiffer(t *testing.T) {
+	g := newGroup(t, sessionmap.WithName("with twins"))
+	for range 2 {
+		sessionmap.NewAttribute[int](g, "a")
 	}
-	newMap[int, int](t, sessionmap.WithName(fmt.Sprint("twin#", first+1)))
-	var labels []string
-	var last uint64
-	for in := range sessionmap.Instances() {
-		assert.Greater(t, in.ID, last)
-		last = in.ID
-		if !before[in.ID] {
-			labels = append(labels, in.Label)
-		}
-	}
-	require.Len(t, labels, 6)
-	assert.Equal(t, fmt.Sprint("#", first), labels[0])
-	assert.Equal(t, "single", labels[4])
-	distinct := make(map[string]bool)
-	for _, label := range labels {
-		distinct[label] = true
-	}
-	assert.Len(t, distinct, 6, "%v", labels)
+	attributes := instances("with twins")["with twins"].Attributes()
+	require.Len(t, attributes, 2)
+	assert.Equal(t, "a", attributes[0].Name)
+	assert.Equal(t, "a#2", attributes[1].Name)
 }
 
 // TestInstancesDoNotPin: the registry forgets a map that was dropped without Close.
@@ -152,6 +160,7 @@ func TestStatsAsJSON(t *testing.T) {
 	m.Delete(1)
 	m.Set(2, 2)
 	a.Set(1, 1)
+	m.SetWithTTL(3, 3, -1)
 	for _, v := range []expvar.Var{m, g, a, m.Stats()} {
 		var got map[string]any
 		require.NoError(t, json.Unmarshal([]byte(v.String()), &got))
@@ -163,7 +172,7 @@ func TestStatsAsJSON(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(m.String()), &got))
 	assert.Equal(t, "agents", got.Name)
-	assert.Equal(t, map[string]int{"replaced": 1, "deleted": 1}, got.Removals)
+	assert.Equal(t, map[string]int{"replaced": 1, "deleted": 1, "rejected": 1}, got.Removals)
 }
 
 // TestStatsInLogs: a map in a log line says how it is.

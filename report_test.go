@@ -30,7 +30,7 @@ func (r *resource) Close() error {
 
 // TestCloser: what leaves is closed, once, whatever the cause, after OnRemove has seen it open.
 func TestCloser(t *testing.T) {
-	for cause := range sessionmap.Causes {
+	for cause := range sessionmap.Causes() {
 		if cause == sessionmap.Rejected {
 			continue // below
 		}
