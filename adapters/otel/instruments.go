@@ -37,9 +37,9 @@ var (
 	mapCounts = []figure{
 		{"sessionmap.sets", "{set}", "Values put in, those that replaced another and those rejected included.",
 			func(s sessionmap.Stats) int64 { return int64(s.Sets) }},
-		{"sessionmap.hits", "{hit}", "Reads that found the key; those of a group's attributes count there.",
+		{"sessionmap.hits", "{hit}", "Reads that found the key; of a group, those of its attributes.",
 			func(s sessionmap.Stats) int64 { return int64(s.Hits) }},
-		{"sessionmap.misses", "{miss}", "Reads that did not find the key; those of a group's attributes count there.",
+		{"sessionmap.misses", "{miss}", "Reads that did not find the key; of a group, those of its attributes.",
 			func(s sessionmap.Stats) int64 { return int64(s.Misses) }},
 		{"sessionmap.lease.losses", "{lease}", "Leases that were collected without a release.",
 			func(s sessionmap.Stats) int64 { return int64(s.LostLeases) }},
@@ -124,8 +124,9 @@ func (ins instruments) observe(o metric.Observer, s sessionmap.Stats, of []attri
 			o.ObserveInt64(in.Int64Observable, bound, with)
 		}
 	}
-	for _, cause := range causes {
-		o.ObserveInt64(ins.removals, int64(s.Removals[cause.Cause]), attributes(of, causeKey.String(cause.label)))
+	for cause := range sessionmap.Causes() {
+		name, _ := cause.MarshalText()
+		o.ObserveInt64(ins.removals, int64(s.Removals[cause]), attributes(of, causeKey.String(string(name))))
 	}
 	if ins.longestSweep != nil {
 		o.ObserveFloat64(ins.longestSweep, s.LongestSweep.Seconds(), with)

@@ -10,12 +10,11 @@
 //
 // # Attributes
 //
-// Every figure has the attributes sessionmap.map, the name of the map or group ("#3" if it has none), and
-// sessionmap.id, its [sessionmap.Instance.ID], which no other map of the process ever has. So each map has series of
-// its own from its making to its end, whatever the names are, and counters never go back: they fit cumulative as well
-// as delta temporality. Name your maps (see [sessionmap.WithName]), and sum over sessionmap.id to see what a name
-// stands for. The figures of a group's attributes have sessionmap.attribute besides, the removals sessionmap.cause.
-// What is not UTF-8 in a name becomes "\uFFFD".
+// Every figure has the attributes sessionmap.map, which is [sessionmap.Instance.Label], the name of the map or group,
+// and sessionmap.id, its [sessionmap.Instance.ID], which no other map of the process ever has. So each map has series of
+// its own from its making to its end, and counters never go back: they fit cumulative as well as delta temporality. Name
+// your maps (see [sessionmap.WithName]), and sum over sessionmap.id to see what a name stands for. The figures of a
+// group's attributes have sessionmap.attribute besides, the removals sessionmap.cause.
 //
 // What a map did between the last collection and its end is not seen; that includes the removals by Close.
 package sessionmapotel
@@ -25,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -100,15 +98,9 @@ func Register(provider metric.MeterProvider, opts ...Option) (unregister func() 
 
 // observe gives o the figures of a map or group, and of its attributes.
 func observe(o metric.Observer, in sessionmap.Instance, ofMap, ofAttribute instruments) {
-	s := in.Stats()
-	name := s.Name
-	if name == "" {
-		name = in.Label
-	}
-	of := []attribute.KeyValue{mapKey.String(strings.ToValidUTF8(name, "\uFFFD")), idKey.Int64(int64(in.ID))}
-	ofMap.observe(o, s, of)
-	taken := make(labels)
-	for i, s := range in.Attributes() {
-		ofAttribute.observe(o, s, slices.Concat(of, []attribute.KeyValue{attributeKey.String(taken.take(s.Name, i+1))}))
+	of := []attribute.KeyValue{mapKey.String(in.Label), idKey.Int64(int64(in.ID))}
+	ofMap.observe(o, in.Stats(), of)
+	for _, s := range in.Attributes() {
+		ofAttribute.observe(o, s, slices.Concat(of, []attribute.KeyValue{attributeKey.String(s.Name)}))
 	}
 }

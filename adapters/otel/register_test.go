@@ -332,7 +332,7 @@ func TestNames(t *testing.T) {
 	assert.Len(t, ofMetric(all, "sessionmap.removals"), (len(names)+1)*len(causes))
 	assert.Len(t, ofMetric(all, "sessionmap.attribute.removals"), len(attributes)*len(causes))
 	first := id - uint64(len(names))
-	for i, name := range []string{"twice", "twice", fmt.Sprintf("#%d", first+2), fmt.Sprintf("#%d", first+3), "#1", "\ufffd", "\ufffd", "\ufffd"} {
+	for i, name := range []string{"twice", fmt.Sprintf("twice#%d", first+1), fmt.Sprintf("#%d", first+2), fmt.Sprintf("#%d", first+3), "#1", "\ufffd", fmt.Sprintf("\ufffd#%d", first+6), fmt.Sprintf("\ufffd#%d", first+7)} {
 		assert.Contains(t, all, "sessionmap.session.count{"+of(name, first+uint64(i)))
 	}
 	for _, label := range []string{"x", "x#2", "#3", "#4", "x#2#5", "#3#6", "\ufffd", "\ufffd#8", "x#10", "x#10#10"} {

@@ -13,8 +13,7 @@
 // Every series has the label map, which is [sessionmap.Instance.Label]: the name of the map or group, with its
 // number where there is none or another has the same, as in "agents#3". Name your maps (see [sessionmap.WithName]),
 // and their series stay the same from one run of the program to the next. The figures of a group's attributes have
-// the label attribute besides, those of removals the label cause. What is not UTF-8 in a name becomes "\uFFFD", and
-// names that are then equal get a number, so that no two series are ever the same.
+// the label attribute besides, those of removals the label cause.
 //
 // Figures begin at 0 with the map. One that takes the place of another of its name looks like a restart of the
 // counters, which rate() knows how to deal with. What a map did between the last scrape and its end is not seen by
@@ -74,21 +73,17 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends the figures of the maps and groups that are live now.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	maps := make(labels)
 	for in := range sessionmap.Instances() {
-		label := maps.take(in.Label, in.ID) // before the filter: the labels do not depend on it
 		if c.filter != nil && !c.filter(in) {
 			continue
 		}
 		s := in.Stats()
-		send(ch, mapFigures, s, label)
-		sendBounds(ch, mapBounds, s, label)
-		sendRemovals(ch, mapRemovals, s, label)
-		attributes := make(labels)
-		for i, s := range in.Attributes() {
-			attribute := attributes.take(s.Name, uint64(i+1))
-			send(ch, attributeFigures, s, label, attribute)
-			sendRemovals(ch, attributeRemovals, s, label, attribute)
+		send(ch, mapFigures, s, in.Label)
+		sendBounds(ch, mapBounds, s, in.Label)
+		sendRemovals(ch, mapRemovals, s, in.Label)
+		for _, s := range in.Attributes() {
+			send(ch, attributeFigures, s, in.Label, s.Name)
+			sendRemovals(ch, attributeRemovals, s, in.Label, s.Name)
 		}
 	}
 }

@@ -37,9 +37,9 @@ var mapFigures = []figure{
 		func(s sessionmap.Stats) float64 { return float64(s.Cost) }),
 	counter("sets", "Values put in, those that replaced another and those rejected included.", ofMap,
 		func(s sessionmap.Stats) uint64 { return s.Sets }),
-	counter("hits", "Reads that found the key; those of a group's attributes count there.", ofMap,
+	counter("hits", "Reads that found the key; of a group, those of its attributes.", ofMap,
 		func(s sessionmap.Stats) uint64 { return s.Hits }),
-	counter("misses", "Reads that did not find the key; those of a group's attributes count there.", ofMap,
+	counter("misses", "Reads that did not find the key; of a group, those of its attributes.", ofMap,
 		func(s sessionmap.Stats) uint64 { return s.Misses }),
 	gauge("leases", "Leases held now.", ofMap,
 		func(s sessionmap.Stats) float64 { return float64(s.Leases) }),
@@ -104,8 +104,9 @@ func sendBounds(ch chan<- prometheus.Metric, bounds []figure, s sessionmap.Stats
 }
 
 func sendRemovals(ch chan<- prometheus.Metric, desc *prometheus.Desc, s sessionmap.Stats, labels ...string) {
-	for _, cause := range causes {
-		n := float64(s.Removals[cause.Cause])
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, n, append(labels, cause.label)...)
+	for cause := range sessionmap.Causes() {
+		name, _ := cause.MarshalText()
+		n := float64(s.Removals[cause])
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, n, append(labels, string(name))...)
 	}
 }
