@@ -1,0 +1,3 @@
+module github.com/sessionmap/sessionmap/proof
+
+go 1.26.0
