@@ -1,0 +1,146 @@
+package debugpage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionmap/sessionmap"
+)
+
+func TestGreatest(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	start := time.Now()
+	for range 200 {
+		n, count := 1+r.IntN(20), r.IntN(100)
+		var all []sessionmap.SessionInfo[any]
+		for i := range count {
+			all = append(all, sessionmap.SessionInfo[any]{ID: i, Entry: sessionmap.Entry{Cost: int64(r.IntN(10)), Created: start.Add(time.Duration(r.IntN(1e9)))}})
+		}
+		cost := func(s sessionmap.SessionInfo[any]) int64 { return s.Cost }
+		got := greatest(n, slices.Values(all), cost)
+		slices.SortFunc(all, func(a, b sessionmap.SessionInfo[any]) int {
+			return ranked{b.Cost, b}.compare(ranked{a.Cost, a})
+		})
+		require.Equal(t, all[:min(n, count)], append(all[:0:0], got...))
+	}
+}
+
+// TestGreatestHoldsFew: what is kept of a million sessions does not grow with them.
+func TestGreatestHoldsFew(t *testing.T) {
+	count := func(sessions int) float64 {
+		var all iter.Seq[sessionmap.SessionInfo[any]] = func(yield func(sessionmap.SessionInfo[any]) bool) {
+			for i := range sessions {
+				if !yield(sessionmap.SessionInfo[any]{Entry: sessionmap.Entry{Cost: int64(i)}}) {
+					return
+				}
+			}
+		}
+		return testing.AllocsPerRun(2, func() { greatest(10, all, func(s sessionmap.SessionInfo[any]) int64 { return s.Cost }) })
+	}
+	assert.InDelta(t, count(100), count(100_000), 5)
+}
+
+// TestWalkEnds: a walk ends when nobody waits for it, and the next has its turn.
+func TestWalkEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := sessionmap.MustNew[int, int](sessionmap.WithMaxSize(5000), sessionmap.WithName("walk"))
+		defer m.Close()
+		for i := range 5000 {
+			m.Set(i, i)
+		}
+		var id uint64
+		for in := range sessionmap.Instances() {
+			if in.Label == "walk" {
+				id = in.ID
+			}
+		}
+		h := Handler().(*handler)
+		gone, leave := context.WithCancel(t.Context())
+		h.walking <- struct{}{}
+		waited := make(chan *topSessions)
+		go func() { waited <- h.topSessions(gone, id, "age", measures["age"], 10) }()
+		synctest.Wait()
+		leave()
+		assert.Nil(t, <-waited, "while another walks")
+
+		go func() { waited <- h.topSessions(t.Context(), id, "age", measures["age"], 10) }()
+		synctest.Wait()
+		h.endWalk()
+		assert.Equal(t, 5000, (<-waited).Walked)
+
+		gone, leave = context.WithCancel(t.Context())
+		by := func(s sessionmap.SessionInfo[any], _ time.Time) int64 { leave(); return 0 }
+		if cut := h.topSessions(gone, id, "age", by, 10); cut != nil {
+			assert.Less(t, cut.Walked, 2000)
+		}
+	})
+}
+
+// TestCauses: none is missing.
+func TestCauses(t *testing.T) {
+	for i, c := range causes {
+		assert.Equal(t, sessionmap.Cause(i+1).String(), c.Name)
+	}
+	next := len(causes) + 1
+	assert.Equal(t, fmt.Sprintf("Cause(%d)", next), sessionmap.Cause(next).String())
+}
+
+type masked string
+
+func (masked) String() string { return "***" }
+
+type failing struct{ int }
+
+func (failing) Error() string { return errors.New("text").Error() }
+
+func TestRedact(t *testing.T) {
+	assert.Equal(t, redact("a"), redact("a"))
+	seen := make(map[string]any)
+	x := 1
+	for _, key := range []any{"a", "b", "", 1, int64(1), masked("a"), masked("b"), [2]string{"a b", ""}, [2]string{"a", "b "}, &x, failing{1}, nil} {
+		hash := redact(key)
+		assert.Len(t, hash, 16)
+		assert.NotContains(t, seen, hash, "%v", key)
+		seen[hash] = key
+	}
+}
+
+func TestReadable(t *testing.T) {
+	x := struct{ secret string }{"secret"}
+	for want, key := range map[string]any{
+		"a b":                          "a b",
+		"grün 日本":                      "grün 日本",
+		`""`:                           "",
+		`"a\nb"`:                       "a\nb",
+		`"a\u202eb"`:                   "a\u202eb",
+		`"\xff"`:                       "\xff",
+		"7":                            7,
+		"***":                          masked("a"),
+		"text":                         failing{1},
+		"{1 2}":                        struct{ a, b int }{1, 2},
+		"<nil>":                        nil,
+		strings.Repeat("é", 100) + "…": strings.Repeat("é", 101),
+	} {
+		assert.Equal(t, want, readable(key))
+	}
+	assert.Equal(t, fmt.Sprintf("%p", &x), readable(&x))
+}
+
+func TestText(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 12: "12", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567"} {
+		assert.Equal(t, want, grouped(n))
+	}
+	assert.Equal(t, "66.7 %", percent(2./3))
+	assert.Equal(t, "1.5 MiB", mebibytes(uint64(3<<19)))
+}
