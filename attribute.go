@@ -333,5 +333,11 @@ func (a *Attribute[K, V]) Len() int { return int(a.live.Load()) }
 func (a *Attribute[K, V]) Stats() Stats {
 	s := a.counters.stats()
 	s.Name, s.Live, s.CallbackPanics = a.name, a.Len(), a.callbacks.panics.Load()
+	m := a.group.sessions
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if costs := m.policy.Load().costs; a.index < len(costs) {
+		s.Cost = costs[a.index]
+	}
 	return s
 }

@@ -58,12 +58,16 @@ func (p *policy[K, V]) grant(e *entry[K, V], d *demand) {
 	for len(t.costs) <= d.number {
 		t.costs = append(t.costs, 0)
 	}
-	p.charge(t, d.cost-t.costs[d.number])
-	t.costs[d.number] = d.cost
+	p.charge(t, d.number, d.cost-t.costs[d.number])
 }
 
-// charge adds to the cost of a session.
-func (p *policy[K, V]) charge(t *ties, more int64) {
+// charge adds to the cost of a value of a session.
+func (p *policy[K, V]) charge(t *ties, number int, more int64) {
+	for len(p.costs) <= number {
+		p.costs = append(p.costs, 0)
+	}
+	p.costs[number] += more
+	t.costs[number] += more
 	t.cost.Add(more)
 	p.cost.Add(more)
 	if t.leases.Load() > 0 {

@@ -269,6 +269,7 @@ func TestCostOfAttributes(t *testing.T) {
 	b.Set(1, 6)
 	free.Set(1, 100)
 	assert.EqualValues(t, 11, g.Stats().Cost)
+	assert.EqualValues(t, []int64{5, 6, 0}, []int64{a.Stats().Cost, b.Stats().Cost, free.Stats().Cost})
 	a.Set(2, 9)
 	assert.True(t, g.Contains(1))
 	assert.False(t, b.Set(1, 16), "with the 5 of a it is more than 20")

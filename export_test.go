@@ -309,6 +309,13 @@ func (p *policy[K, V]) checkCost(all map[*entry[K, V]]bool) error {
 			leased += sum
 		}
 	}
+	var byNumber int64
+	for _, c := range p.costs {
+		byNumber += c
+	}
+	if byNumber != cost {
+		return fmt.Errorf("cost %d by session, %d by attribute", cost, byNumber)
+	}
 	if cost != p.cost.Load() || leased != p.leasedCost {
 		return fmt.Errorf("cost %d, of leased ones %d; says %d and %d", cost, leased, p.cost.Load(), p.leasedCost)
 	}

@@ -144,14 +144,15 @@ func (g *Group[K]) Sweep() int { return g.sessions.Sweep() }
 // Len returns the number of sessions, expired ones that no sweep has met included. It takes no lock.
 func (g *Group[K]) Len() int { return g.sessions.Len() }
 
-// Stats returns the group's figures: its values are the sessions; its hits and misses are those of its attributes, the
-// rest of which is [Attribute.Stats].
+// Stats returns the group's figures: its values are the sessions; its hits, misses, panics and errors are those of its
+// attributes too, whose own figures are [Attribute.Stats].
 func (g *Group[K]) Stats() Stats {
 	s := g.sessions.Stats()
 	for _, a := range g.attributes.all() {
 		of := (*a).Stats()
 		s.Hits += of.Hits
 		s.Misses += of.Misses
+		s.CloseErrors += of.CloseErrors
 	}
 	return s
 }

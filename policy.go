@@ -14,6 +14,7 @@ type policy[K comparable, V any] struct {
 	count      atomic.Int64
 	cost       atomic.Int64 // of all values, and
 	leasedCost int64        // of those of leased entries
+	costs      []int64      // by the number of the value in its session
 
 	evicted  int   // live entries, since the watch has looked, and
 	youngest int64 // how long ago that of them was accessed which was accessed last
@@ -116,7 +117,9 @@ func (p *policy[K, V]) remove(e *entry[K, V]) {
 		for number := range t.owned {
 			p.disown(t, number)
 		}
-		p.charge(t, -t.cost.Load())
+		for number, cost := range t.costs {
+			p.charge(t, number, -cost)
+		}
 	}
 	p.table.remove(e)
 	p.recency.remove(e)

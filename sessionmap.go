@@ -76,6 +76,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,6 +208,9 @@ func newMap[K comparable, V any](c config) (*RobustSessionMap[K, V], error) {
 			m.look()
 		}
 	})
+	if !m.clock.steps { // a cleanup runs outside every testing/synctest bubble, and must not touch the timers of one
+		runtime.AddCleanup(m, stopTimers, [4]*timerSlot{m.sweeper.timer, m.ticker.timer, m.presser.timer, m.watcher.timer})
+	}
 	for _, src := range sources {
 		if err := m.subscribe(src); err != nil {
 			m.Close()

@@ -133,15 +133,28 @@ func (d *deadlines[K, V]) Pop() any { panic("unused") }
 type alarm struct {
 	interval int64
 	ring     func() // runs on a goroutine of its own when the timer fires
-	timer    *time.Timer
+	timer    *timerSlot
 	wakeAt   int64 // the clock reading for which the timer is set; never while it is not
 	last     int64 // when the last run began
 	running  bool
 	ended    chan struct{} // made by stop if a run is under way, closed by its end
 }
 
+// A timerSlot holds an alarm's timer, nil until it is armed for the first time, apart from the map: so that whoever
+// collects the map can stop it.
+type timerSlot struct{ *time.Timer }
+
 func newAlarm(interval time.Duration, ring func()) alarm {
-	return alarm{interval: int64(interval), ring: ring, wakeAt: never, last: math.MinInt64 / 2}
+	return alarm{interval: int64(interval), ring: ring, timer: new(timerSlot), wakeAt: never, last: math.MinInt64 / 2}
+}
+
+// stopTimers stops those of a map that was dropped without Close, which would hold some hundred bytes until they fire.
+func stopTimers(slots [4]*timerSlot) {
+	for _, slot := range slots {
+		if slot.Timer != nil {
+			slot.Stop()
+		}
+	}
 }
 
 // arm sees to it that the alarm rings for the given deadline.
@@ -152,8 +165,8 @@ func (a *alarm) arm(deadline, now int64) {
 	}
 	wait := time.Duration(wake - now)
 	switch {
-	case a.timer == nil:
-		a.timer = time.AfterFunc(wait, a.ring)
+	case a.timer.Timer == nil:
+		a.timer.Timer = time.AfterFunc(wait, a.ring)
 	case a.wakeAt != never && !a.timer.Stop():
 		return // it has just fired, and that run will arm it anew
 	default:

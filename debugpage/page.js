@@ -118,8 +118,7 @@
 
   const find = (answer, id) => answer.byID.get(id);
   const removals = (m, cause) => m.Removals[cause] || 0;
-  const inAll = (m, figure) => (m.Attributes || []).reduce((n, a) => n + a[figure], m[figure]); // with a group's attributes
-  const problems = m => m.OverdueLeases + m.LostLeases + inAll(m, 'CallbackPanics') + inAll(m, 'CloseErrors');
+  const problems = m => m.OverdueLeases + m.LostLeases + m.CallbackPanics + m.CloseErrors;
 
   function endedBy(m, backstop) {
     let n = 0;
@@ -264,8 +263,8 @@
       if (paint(i) && d) picture.append(svg('path', { fill: paint(i), d }));
     }
     const last = seen.length - 1;
-    const names = shown.map(([i]) => seen[last].Causes[i].Name)
-      .map(name => [name, since(id, last, m => removals(m, name))]).filter(([, n]) => n)
+    const names = shown.map(([i]) => seen[last].Causes[i])
+      .map(c => [c.Words, since(id, last, m => removals(m, c.Name))]).filter(([, n]) => n)
       .sort((a, b) => b[1] - a[1]).map(([name, n]) => `${name} ${count(n)}`);
     say(figure.querySelector('.now'), rate(shown.reduce((n, [i]) => n + since(id, last, m => removals(m, seen[last].Causes[i].Name)), 0) /
       Math.max(every, Math.min(minute, to - seen[0].Time)) * 1000));
@@ -355,8 +354,7 @@
   }
 
   function facts(m) {
-    const hits = inAll(m, 'Hits'), misses = inAll(m, 'Misses');
-    const panics = inAll(m, 'CallbackPanics'), closeErrors = inAll(m, 'CloseErrors');
+    const { Hits: hits, Misses: misses, CallbackPanics: panics, CloseErrors: closeErrors } = m;
     return [
       ['Bounds', [['Max size', orNone(m.MaxSize)], ['Max cost', orNone(m.MaxCost)], ['Idle timeout', orNone(m.IdleTimeout, duration)], ['Lifetime', orNone(m.Lifetime, duration)]]],
       ['Use', [['Found', count(hits)], ['Missed', count(misses)], ['Hit rate', hits + misses ? percent(hits / (hits + misses)) : '–'], [m.Group ? 'Sessions begun' : 'Set', count(m.Sets)]]],
@@ -384,7 +382,7 @@
     { make(cell, c) {
       const picture = svg('svg', { width: 14, height: 14, 'aria-hidden': 'true' }, svg('rect', { width: 14, height: 14, class: 'c' + (c.index + 1) }));
       if (c.Backstop) picture.append(svg('rect', { width: 14, height: 14, fill: `url(#stripes-${c.index + 1})` }));
-      const button = element('button', { type: 'button', class: 'toggle' }, picture, element('span', {}, c.Name));
+      const button = element('button', { type: 'button', class: 'toggle' }, picture, element('span', {}, c.Words));
       button.addEventListener('click', () => {
         if (!hidden.delete(c.Name)) hidden.add(c.Name);
         show();

@@ -39,7 +39,8 @@ type process struct {
 }
 
 type cause struct {
-	Name     string
+	Name     string // for machines
+	Words    string
 	Backstop bool
 	Ends     bool // the session; Replaced and Rejected do not
 }
@@ -60,11 +61,7 @@ type mapFigures struct {
 
 // Problems counts what a healthy program has none of.
 func (f mapFigures) Problems() (n uint64) {
-	n = uint64(f.OverdueLeases) + f.LostLeases + f.CallbackPanics + f.CloseErrors
-	for _, a := range f.Attributes {
-		n += a.CallbackPanics + a.CloseErrors
-	}
-	return n
+	return uint64(f.OverdueLeases) + f.LostLeases + f.CallbackPanics + f.CloseErrors
 }
 
 // Live and Problems are those of all maps.
@@ -141,19 +138,14 @@ func processNow() process {
 	return p
 }
 
-var causes = describe(
-	sessionmap.Replaced, sessionmap.Deleted, sessionmap.SessionDeleted, sessionmap.Idle, sessionmap.Lifetime,
-	sessionmap.Evicted, sessionmap.EvictedCost, sessionmap.Pressure, sessionmap.Cleared, sessionmap.Closed,
-	sessionmap.ContextDone, sessionmap.Rejected,
-)
-
-func describe(all ...sessionmap.Cause) (described []cause) {
-	for _, c := range all {
+var causes = func() (all []cause) {
+	for c := range sessionmap.Causes() {
+		name, _ := c.MarshalText() // as in Removals
 		ends := c != sessionmap.Replaced && c != sessionmap.Rejected
-		described = append(described, cause{c.String(), c.Backstop(), ends})
+		all = append(all, cause{string(name), c.String(), c.Backstop(), ends})
 	}
-	return described
-}
+	return all
+}()
 
 // How the table says its figures where there is no script to do it.
 
