@@ -297,7 +297,7 @@ func TestProcess(t *testing.T) {
 	limit := debug.SetMemoryLimit(1 << 40)
 	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
 	first, second := read(t, debugpage.Handler(), ""), read(t, debugpage.Handler(), "")
-	assert.EqualValues(t, 1<<40, first.Process.MemLimit)
+	assert.EqualValues(t, int64(1<<40), first.Process.MemLimit)
 	assert.NotEmpty(t, first.Process.Run)
 	assert.Equal(t, first.Process.Run, second.Process.Run)
 	assert.Len(t, first.Causes, 12)
