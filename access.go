@@ -40,7 +40,7 @@ func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 			return box
 		}
 	}
-	for e := m.underNewKey(key); e != nil; e = m.underNewKey(key) { // again if it has just been renamed once more
+	for e := m.underNewKey(hash, key); e != nil; e = m.underNewKey(hash, key) { // again if it has just been renamed once more
 		if m.touch(p, e) {
 			if box := e.value.Load(); box != nil {
 				return box
@@ -84,7 +84,7 @@ func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *boxed[V]) {
 			return e, box
 		}
 	}
-	for e := m.underNewKey(key); e != nil; e = m.underNewKey(key) {
+	for e := m.underNewKey(hash, key); e != nil; e = m.underNewKey(hash, key) {
 		if box := m.valueOf(e); box != nil {
 			return e, box
 		}
@@ -120,8 +120,8 @@ func (m *RobustSessionMap[K, V]) liveAfterRename(e *entry[K, V]) bool {
 }
 
 // underNewKey returns the live entry that key was renamed to, if it still stands for that.
-func (m *RobustSessionMap[K, V]) underNewKey(key K) *entry[K, V] {
-	if hash, ok := m.hash(key); !ok || !m.keys.renamedAt(hash) {
+func (m *RobustSessionMap[K, V]) underNewKey(hash uint32, key K) *entry[K, V] {
+	if !m.traces.has(hash) {
 		return nil
 	}
 	m.mu.Lock()
@@ -353,7 +353,7 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
 	hash, ok := m.hash(key)
 	m.loads.veto(key)
-	if !ok || m.keys.deleted.window == 0 && !m.keys.renamedAt(hash) && m.policy.Load().table.find(hash, key) == nil {
+	if !ok || m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
 		return value, false
 	}
 	m.mu.Lock()

@@ -42,6 +42,9 @@ func newClock(coarse bool) clock {
 	return c
 }
 
+// inBubble reports whether the clock is that of a testing/synctest bubble: those stand still, and begin in the year 2000.
+func (c clock) inBubble() bool { return c.steps && c.base.Year() < 2020 }
+
 // newCounter makes a counter in a cache line of its own.
 func newCounter() *atomic.Int64 {
 	return &new(struct {

@@ -57,7 +57,10 @@ func (r *recent[K, T]) turn(now int64) {
 	}
 }
 
-func (r *recent[K, T]) clear() { r.young, r.old = nil, nil }
+func (r *recent[K, T]) clear() {
+	r.turn(0)
+	r.turn(0)
+}
 
 // deadline is when there will be something to forget; never if there is nothing.
 func (r *recent[K, T]) deadline() int64 {

@@ -12,54 +12,56 @@ import (
 
 const maxRemembered = 1 << 16 // of each kind in each of two generations; more only if the map may hold more
 
-// keyMemory is guarded by the map's lock, but for the traces.
+// keyMemory is guarded by the map's lock.
 type keyMemory[K comparable] struct {
 	deleted recent[K, struct{}]
 	renamed recent[K, *ties]
 	failed  recent[K, error] // loads
-
-	// The traces of the young and the old among the renamed, so that those who miss another key need no lock to
-	// know it: a bit for each hash.
-	traces, older atomic.Pointer[traces]
 }
 
-type traces [256]atomic.Uint64
-
-// renamedAt reports whether a key with this hash may have been renamed. It needs no lock.
-func (k *keyMemory[K]) renamedAt(hash uint32) bool {
-	return k.traces.Load().has(hash) || k.older.Load().has(hash)
+func (k *keyMemory[K]) init(c config, t *traces) {
+	limit := max(maxRemembered, c.maxSize)
+	k.deleted = recent[K, struct{}]{window: int64(c.tombstones), limit: limit}
+	k.renamed = recent[K, *ties]{window: int64(c.renameGrace), limit: limit, turned: t.turn}
+	k.failed = recent[K, error]{window: int64(c.loadErrorTTL), limit: limit}
 }
 
-func (t *traces) has(hash uint32) bool {
-	return t != nil && t[hash/64%uint32(len(t))].Load()&(1<<(hash%64)) != 0
-}
-
-// leaveTrace comes after the key is remembered, and before it has gone.
-func (k *keyMemory[K]) leaveTrace(hash uint32) {
-	t := k.traces.Load()
-	if t == nil {
-		t = new(traces)
-		k.traces.Store(t)
-	}
-	t[hash/64%uint32(len(t))].Or(1 << (hash % 64))
-}
-
+// clear forgets all keys.
 func (k *keyMemory[K]) clear() {
 	k.deleted.clear()
 	k.renamed.clear()
 	k.failed.clear()
-	k.traces.Store(nil)
-	k.older.Store(nil)
 }
 
-func (k *keyMemory[K]) init(c config) {
-	limit := max(maxRemembered, c.maxSize)
-	k.deleted = recent[K, struct{}]{window: int64(c.tombstones), limit: limit}
-	k.renamed = recent[K, *ties]{window: int64(c.renameGrace), limit: limit, turned: func() {
-		k.older.Store(k.traces.Load())
-		k.traces.Store(nil)
-	}}
-	k.failed = recent[K, error]{window: int64(c.loadErrorTTL), limit: limit}
+// The traces of renamed keys are read without the lock, so that those who miss another key need none to know it. There
+// is a bit for each hash, of the young among the remembered and of the old.
+type traces struct{ young, old atomic.Pointer[trace] }
+
+type trace [256]atomic.Uint64
+
+// has reports whether a key with this hash may have been renamed.
+func (t *traces) has(hash uint32) bool {
+	return t.young.Load().has(hash) || t.old.Load().has(hash) // in this order: turn goes the other way
+}
+
+func (t *trace) has(hash uint32) bool {
+	return t != nil && t[hash/64%uint32(len(t))].Load()&(1<<(hash%64)) != 0
+}
+
+// leave comes after the key is remembered, and before it has gone.
+func (t *traces) leave(hash uint32) {
+	young := t.young.Load()
+	if young == nil {
+		young = new(trace)
+		t.young.Store(young)
+	}
+	young[hash/64%uint32(len(young))].Or(1 << (hash % 64))
+}
+
+// turn makes the young the old.
+func (t *traces) turn() {
+	t.old.Store(t.young.Load())
+	t.young.Store(nil)
 }
 
 func (k *keyMemory[K]) deadline() int64 {
@@ -170,7 +172,7 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (le
 	}
 	if m.keys.renamed.window > 0 { // before the entry has gone from under its old key
 		m.keys.renamed.put(old, p.tie(from), now)
-		m.keys.leaveTrace(oldHash)
+		m.traces.leave(oldHash)
 		m.sweeper.arm(m.keys.renamed.deadline(), now)
 	}
 	m.bury(old, now)

@@ -106,8 +106,9 @@ type RobustSessionMap[K comparable, V any] struct {
 	seed        maphash.Seed
 	dynamicKeys bool // K has an interface in it, so that hashing a key can fail
 
-	refreshAfter int64 // age at which a loaded value is loaded anew; 0 is never
-	leaseWarning int64 // age of a lease that is worth a warning; 0 is never
+	traces       traces // of renamed keys
+	refreshAfter int64  // age at which a loaded value is loaded anew; 0 is never
+	leaseWarning int64  // age of a lease that is worth a warning; 0 is never
 	lost         atomic.Pointer[lostRecord]
 	pressure     pressure
 	shedder      shedder
@@ -127,12 +128,12 @@ type RobustSessionMap[K comparable, V any] struct {
 	closed  atomic.Bool          // read without mu by those to whom a moment ago will do
 	renamed func(value V, key K) // told with the lock held; nil for nothing
 	sweeper alarm
-	ticker  alarm        // of a coarse clock
-	presser alarm        // of memory pressure
-	watcher alarm        // of the figures
-	keys    keyMemory[K] // but for renamedAt
-	indexes int          // how many there are
-	cancels []func()     // end the subscriptions and the watch on the context
+	ticker  alarm // of a coarse clock
+	presser alarm // of memory pressure
+	watcher alarm // of the figures
+	keys    keyMemory[K]
+	indexes int      // how many there are
+	cancels []func() // end the subscriptions and the watch on the context
 }
 
 // New makes a map. Without options an entry ends 30 minutes after its last access, and the least recently
@@ -181,7 +182,7 @@ func newMap[K comparable, V any](c config) (*RobustSessionMap[K, V], error) {
 		reported:     make(chan struct{}),
 	}
 	m.reporter.init(c)
-	m.keys.init(c)
+	m.keys.init(c, &m.traces)
 	m.policy.Store(m.newPolicy())
 	for _, fn := range hooks {
 		m.hooks.add(fn)
@@ -208,7 +209,7 @@ func newMap[K comparable, V any](c config) (*RobustSessionMap[K, V], error) {
 			m.look()
 		}
 	})
-	if !m.clock.steps { // a cleanup runs outside every testing/synctest bubble, and must not touch the timers of one
+	if !m.clock.inBubble() { // a cleanup runs outside, and must not touch the timers of one
 		runtime.AddCleanup(m, stopTimers, [4]*timerSlot{m.sweeper.timer, m.ticker.timer, m.presser.timer, m.watcher.timer})
 	}
 	for _, src := range sources {
