@@ -2,6 +2,7 @@ package sessionmap
 
 import (
 	"hash/maphash"
+	"math"
 	"reflect"
 	"sync/atomic"
 )
@@ -35,16 +36,15 @@ func hashable[K comparable](key K) bool { return reflect.ValueOf(&key).Elem().Co
 // access touches the live entry of key and returns its value's box; nil if there is none.
 func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 	p := m.policy.Load()
-	if e := p.table.find(hash, key); e != nil && m.touch(p, e) {
-		if box := e.value.Load(); box != nil {
-			return box
-		}
+	e := p.table.find(hash, key)
+	if e == nil {
+		e = m.underNewKey(hash, key)
 	}
-	for e := m.underNewKey(hash, key); e != nil; e = m.underNewKey(hash, key) { // again if it has just been renamed once more
-		if m.touch(p, e) {
+	for ; e != nil; e = m.underNewKey(hash, key) { // again if it has just been renamed once more
+		for m.touch(p, e) {
 			if box := e.value.Load(); box != nil {
 				return box
-			}
+			} // else it may have ended, or it is being decided whether it does: the next touch will tell
 		}
 	}
 	return nil
@@ -53,7 +53,7 @@ func (m *RobustSessionMap[K, V]) access(hash uint32, key K) *boxed[V] {
 // touch records an access to e now, unless it is too late for that.
 func (m *RobustSessionMap[K, V]) touch(p *policy[K, V], e *entry[K, V]) bool {
 	for !e.touch(m.clock.now(), m.timeouts) {
-		if !m.liveAfterRename(e) {
+		if !m.liveOnceDecided(e) {
 			return false
 		}
 	}
@@ -79,12 +79,11 @@ func (m *RobustSessionMap[K, V]) peek(key K) (*entry[K, V], *boxed[V]) {
 	if !ok {
 		return nil, nil
 	}
-	if e := m.policy.Load().table.find(hash, key); e != nil {
-		if box := m.valueOf(e); box != nil {
-			return e, box
-		}
+	e := m.policy.Load().table.find(hash, key)
+	if e == nil {
+		e = m.underNewKey(hash, key)
 	}
-	for e := m.underNewKey(hash, key); e != nil; e = m.underNewKey(hash, key) {
+	for ; e != nil; e = m.underNewKey(hash, key) {
 		if box := m.valueOf(e); box != nil {
 			return e, box
 		}
@@ -104,16 +103,18 @@ func (m *RobustSessionMap[K, V]) has(key K) bool {
 
 // valueOf returns e's value if e is live.
 func (m *RobustSessionMap[K, V]) valueOf(e *entry[K, V]) *boxed[V] {
-	if !e.live(m.clock.now(), m.timeouts) && !m.liveAfterRename(e) {
-		return nil
+	for e.live(m.clock.now(), m.timeouts) || m.liveOnceDecided(e) {
+		if box := e.value.Load(); box != nil {
+			return box
+		}
 	}
-	return e.value.Load()
+	return nil
 }
 
-// liveAfterRename reports whether e is live, once a rename that it is part of is done.
-func (m *RobustSessionMap[K, V]) liveAfterRename(e *entry[K, V]) bool {
-	if e.accessed.Load() == moving {
-		m.mu.Lock()   // which the renaming goroutine holds
+// liveOnceDecided reports whether e is live, once a rename or a removal that may be under way is done.
+func (m *RobustSessionMap[K, V]) liveOnceDecided(e *entry[K, V]) bool {
+	if e.accessed.Load() == deciding {
+		m.mu.Lock()   // which whoever decides holds
 		m.mu.Unlock() //lint:ignore SA2001 there is nothing to do but to wait
 	}
 	return e.live(m.clock.now(), m.timeouts)
@@ -348,28 +349,31 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 	return e
 }
 
-// remove ends the live entry of key, unless it was created after a given moment. Where there is nothing to
-// remove, and no tombstone to set, it takes no lock.
+// remove ends the live entry of key, unless it was created, or renamed to key, after a given moment. Where there is
+// nothing to remove, and no tombstone to set, it takes no lock.
 func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
 	hash, ok := m.hash(key)
-	m.loads.veto(key)
-	if !ok || m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
+	loading := m.loads.veto(key)
+	if !ok || !loading && m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
 		return value, false
 	}
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
+	since := int64(math.MinInt64) // when who is meant began to be called so
 	e := p.lookup(hash, key, now, &out)
-	if e == nil {
-		e = m.renamedTo(p, key, now)
+	if e != nil {
+		since = e.since()
+	} else if e = m.renamedTo(p, key, now); e != nil {
+		since = e.created
 	}
 	m.stir(now)
-	if e != nil && e.created <= createdBy {
-		out = p.removal(e, e.end(), cause)
-		p.remove(e)
-		m.bury(e.key, now)
-	}
-	if e == nil || e.created <= createdBy {
+	if since <= createdBy {
+		if e != nil {
+			out = p.removal(e, e.end(), cause)
+			p.remove(e)
+			m.bury(e.key, now)
+		}
 		m.bury(key, now)
 	}
 	m.mu.Unlock()

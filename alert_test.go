@@ -54,6 +54,34 @@ func (a *alerts) kinds() (all []sessionmap.AlertKind) {
 	return all
 }
 
+// TestAlertOfADelete: so is what a delete does.
+func TestAlertOfADelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a alerts
+		m := newMap[int, int](t, append(a.options(sessionmap.AlertRules{HeapGrowth: -1}), sessionmap.WithTTL(24*time.Hour))...)
+		m.Set(1, 1)
+		m.OnRemove(func(int, int, sessionmap.Cause) { panic("no") })
+		assert.Empty(t, a.kinds())
+		time.Sleep(time.Hour)
+		m.Delete(1)
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertPanics}, a.kinds())
+	})
+}
+
+// TestAlertOfASweep: what a sweep alone does is looked at, too, after an hour of silence.
+func TestAlertOfASweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a alerts
+		m := newMap[int, int](t, append(a.options(sessionmap.AlertRules{HeapGrowth: -1}), sessionmap.WithSessionDeleted(sessionmap.NewBus[int]()), sessionmap.WithTTL(time.Hour))...)
+		for i := range 300 {
+			m.Set(i, i)
+		}
+		assert.Empty(t, a.kinds())
+		time.Sleep(2 * time.Hour)
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertBackstop}, a.kinds())
+	})
+}
+
 // TestAlertBackstop: the figures of the message are those of the window, and the map says it once an hour.
 func TestAlertBackstop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -221,6 +249,20 @@ func TestAlertLeases(t *testing.T) {
 	})
 }
 
+// TestAlertLeaseOfAnOldSession: the map looks again when a lease has become too old, however quiet it was before.
+func TestAlertLeaseOfAnOldSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a alerts
+		m := newMap[int, int](t, append(a.options(sessionmap.AlertRules{HeapGrowth: -1}), sessionmap.WithTTL(24*time.Hour), sessionmap.WithLeaseWarning(time.Minute))...)
+		m.Set(1, 1)
+		time.Sleep(time.Hour)
+		lease, _ := m.Acquire(1)
+		defer lease.Release()
+		time.Sleep(time.Hour)
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertLeases}, a.kinds())
+	})
+}
+
 // TestAlertPanics: those of a group's attributes too.
 func TestAlertPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -260,6 +302,15 @@ func TestAlertBlocked(t *testing.T) {
 			})
 		})
 	}
+	// One that began just before a look is not blocked, nor is a load.
+	synctest.Test(t, func(t *testing.T) {
+		var a alerts
+		m := newMap[int, int](t, append(a.options(sessionmap.AlertRules{}), sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { time.Sleep(2 * time.Second) }))...)
+		m.Set(1, 1)
+		time.Sleep(9 * time.Second)
+		m.Delete(1)
+		assert.Empty(t, a.take())
+	})
 	synctest.Test(t, func(t *testing.T) {
 		var a alerts
 		m := newMap[int, int](t, a.options(sessionmap.AlertRules{})...)

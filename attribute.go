@@ -109,7 +109,14 @@ func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
 // exchange puts box in the place of old in the slot of a session; nil is no value, and no session one to begin. What
 // the value asks for is granted in the same moment. What has left for that is to be reported.
 func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) (x exchange, left removal[K, *Session[K]]) {
+	asked := false
+	defer func() {
+		if !asked { // a function of the user's has ended the goroutine (runtime.Goexit)
+			a.reject(id, a.open(box))
+		}
+	}()
 	d, ok := a.demands(id, box)
+	asked = true
 	if !ok {
 		return exchangeRefused, left
 	}

@@ -71,8 +71,14 @@ func (c clock) exact() int64 {
 	return c.coarse.Add(1)
 }
 
-// time turns a clock reading into a time.Time.
-func (c clock) time(reading int64) time.Time { return c.base.Add(time.Duration(reading)) }
+// time turns a clock reading into a time.Time: a moment by the wall clock as it is now, whatever it was then.
+func (c clock) time(reading int64) time.Time {
+	now := time.Now()
+	if now == now.Round(0) { // no monotonic reading: so it is from the year 2157 on
+		return c.base.Add(time.Duration(reading))
+	}
+	return now.Add(time.Duration(reading) - now.Sub(c.base))
+}
 
 // reading turns a time.Time into a clock reading, the zero time being now. A time without a monotonic
 // reading, as it comes from another process, is placed by its age on the wall clock.

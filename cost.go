@@ -29,12 +29,22 @@ func demands[K comparable, V any](rules []*ownerRule[K, V], cost costRule[K, V],
 	return d, true
 }
 
+// demands returns what a value that is to be stored asks for. Where a function of the
+// user's ends the goroutine (runtime.Goexit) the value is rejected.
 func (m *RobustSessionMap[K, V]) demands(key K, value V) (d *demand, ok bool) {
 	rules := m.rules.all()
 	if len(rules) == 0 && m.cost == nil {
 		return nil, true
 	}
-	return demands(rules, m.cost, m.callbacks, 0, key, value)
+	asked := false
+	defer func() {
+		if !asked {
+			m.reject(key, value)
+		}
+	}()
+	d, ok = demands(rules, m.cost, m.callbacks, 0, key, value)
+	asked = true
+	return d, ok
 }
 
 // outdated reports whether d was made before there were so many rules.

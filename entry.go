@@ -58,9 +58,9 @@ func newEntry[K comparable, V any](withExtra bool) *entry[K, V] {
 // What stands in accessed, besides clock readings. Later than any of these, held makes an entry that is leased
 // neither expired nor old in the eyes of all who compare.
 const (
-	gone   = math.MinInt64     // once an entry has ended
-	moving = math.MinInt64 + 1 // while it is renamed: whoever meets that has to wait for the map's lock and look again
-	held   = math.MaxInt64     // while it is leased
+	gone     = math.MinInt64     // once an entry has ended
+	deciding = math.MinInt64 + 1 // while it is renamed, or may end: whoever meets that has to wait for the map's lock and look again
+	held     = math.MaxInt64     // while it is leased
 )
 
 // withExtra returns the entry's extra part, which it makes if need be. It needs the map's lock.
@@ -82,12 +82,20 @@ func (e *entry[K, V]) idle(t timeouts) int64 {
 	return t.idle
 }
 
+// since returns from when on the entry stands under its key. It needs the map's lock.
+func (e *entry[K, V]) since() int64 {
+	if t := e.ties(); t != nil {
+		return max(e.created, t.named)
+	}
+	return e.created
+}
+
 // touch records an access at now. It reports false, and changes nothing, when the entry has ended, is expired,
-// or is being renamed.
+// or is on its way to another key or its end.
 func (e *entry[K, V]) touch(now int64, t timeouts) bool {
 	for {
 		accessed := e.accessed.Load()
-		if accessed <= moving || t.expired(accessed, e.idle(t), e.created, now) {
+		if accessed <= deciding || t.expired(accessed, e.idle(t), e.created, now) {
 			return false
 		}
 		if accessed >= now || e.accessed.CompareAndSwap(accessed, now) {
@@ -99,7 +107,7 @@ func (e *entry[K, V]) touch(now int64, t timeouts) bool {
 // live reports whether the entry is present and not expired at now.
 func (e *entry[K, V]) live(now int64, t timeouts) bool {
 	accessed := e.accessed.Load()
-	return accessed > moving && !t.expired(accessed, e.idle(t), e.created, now)
+	return accessed > deciding && !t.expired(accessed, e.idle(t), e.created, now)
 }
 
 // swap puts box in place of the present one, which it returns; nil when the value has left.
@@ -118,13 +126,14 @@ func (e *entry[K, V]) end() *boxed[V] {
 	return e.value.Swap(nil)
 }
 
-// endIf ends the entry if its value is still the one in box.
-func (e *entry[K, V]) endIf(box *boxed[V]) bool {
-	if !e.value.CompareAndSwap(box, nil) {
-		return false
+// endIf ends the entry if its value is still the one in box. Who accesses it meanwhile waits until that is decided.
+func (e *entry[K, V]) endIf(box *boxed[V]) (ended bool) {
+	accessed := e.accessed.Swap(deciding)
+	if ended = e.value.CompareAndSwap(box, nil); ended {
+		accessed = gone
 	}
-	e.accessed.Store(gone)
-	return true
+	e.accessed.Store(accessed)
+	return ended
 }
 
 // endUntouched ends the entry if its last access is still the one at accessed.
@@ -133,6 +142,27 @@ func (e *entry[K, V]) endUntouched(accessed int64) *boxed[V] {
 		return nil
 	}
 	return e.value.Swap(nil)
+}
+
+// endOldest ends the entry if its last access is still the one at the given stamp. On a clock that steps, a later one
+// may have the same reading. It raises the rank before it reads the value: so the value is taken away before the rank is
+// looked at, and put back if there has been one.
+func (e *entry[K, V]) endOldest(at stamp) *boxed[V] {
+	x := e.extra.Load()
+	if x == nil || at.rank == 0 {
+		return e.endUntouched(at.accessed)
+	}
+	if !e.accessed.CompareAndSwap(at.accessed, deciding) {
+		return nil
+	}
+	box := e.value.Swap(nil)
+	if x.rank.Load() != at.rank {
+		e.value.Store(box)
+		e.accessed.Store(at.accessed)
+		return nil
+	}
+	e.accessed.Store(gone)
+	return box
 }
 
 // endExpired ends the entry if it is expired at now. An access that came first saves it: the cause is then 0.

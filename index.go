@@ -244,13 +244,6 @@ func noClaims[K comparable, V any](rules []*ownerRule[K, V]) []claim {
 	return all
 }
 
-func withoutLimit(claimed []claim) []claim {
-	for i, c := range claimed {
-		claimed[i].limits = &limits{number: c.number}
-	}
-	return claimed
-}
-
 // newRule gives an index its number, and its place in the policy.
 func (m *RobustSessionMap[K, V]) newRule(l *limits) {
 	m.mu.Lock()
@@ -365,13 +358,21 @@ func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 	return m
 }
 
-// adopt puts a session where it belongs by its attribute: by putting that there once more.
+// adopt puts a session where it belongs by its attribute.
 func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
-	for box := s.first.find(a.index).value(); box != nil; box = s.first.find(a.index).value() {
-		d, _ := a.demands(id, box)
-		d.claims = withoutLimit(d.claims)
-		if x, _ := a.exchangeDemanding(s, box, box, d); x == exchanged {
-			return // nobody has left: there is no limit
+	m, slot := a.group.sessions, s.first.find(a.index)
+	for box := slot.value(); box != nil; box = slot.value() {
+		claimed := claims(a.rules.all(), a.callbacks, id, a.open(box))
+		m.mu.Lock()
+		same := slot.value() == box
+		p, key := m.policy.Load(), s.ID()
+		hash, _ := m.hash(key)
+		if e := p.table.find(hash, key); same && e != nil && e.value.Load() == m.values.box(s) {
+			p.own(e, claimed)
+		}
+		m.mu.Unlock()
+		if same {
+			return
 		}
 	}
 }

@@ -132,6 +132,19 @@ func TestIndex(t *testing.T) {
 	})
 }
 
+// TestIndexOfMany: they are handed out in pieces.
+func TestIndexOfMany(t *testing.T) {
+	m := newMap[int, *login](t, sessionmap.WithMaxSize(0))
+	x := sessionmap.NewIndex(m, userOf)
+	var want []int
+	for id := range 1000 {
+		m.Set(id, of("ada"))
+		want = append(want, id)
+	}
+	assert.Equal(t, want, slices.Collect(x.Of("ada")))
+	assert.Equal(t, 1000, x.DeleteBy("ada"))
+}
+
 func TestIndexEndOldest(t *testing.T) {
 	limit := []sessionmap.Option{sessionmap.WithOwnerLimit(2, sessionmap.EndOldest)}
 	onBothIndexed(t, []sessionmap.Option{sessionmap.WithTTL(idle), sessionmap.WithMaxSize(3), sessionmap.WithSweepInterval(never)}, limit, func(t *testing.T, x indexed) {

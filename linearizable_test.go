@@ -214,6 +214,7 @@ func describe(input, output any) string { return fmt.Sprint(input, " ", output) 
 // and cleared, and the map is closed.
 func TestLinearizable(t *testing.T) {
 	const keys = 6
+	calls, undecided := 0, 0
 	for seed := range uint64(*histories) {
 		rng := rand.New(rand.NewPCG(seed, 1<<32))
 		h := &history{put: make(map[int]int64)}
@@ -244,6 +245,7 @@ func TestLinearizable(t *testing.T) {
 				runtime.Gosched()
 			}
 		})
+		calls += len(all)
 		for key := range keys {
 			of := slices.DeleteFunc(slices.Clone(all), func(o porcupine.Operation) bool {
 				c := o.Input.(call)
@@ -251,8 +253,12 @@ func TestLinearizable(t *testing.T) {
 			})
 			result, _ := porcupine.CheckOperationsVerbose(perKey(0 < ttl && ttl < time.Hour), of, time.Minute)
 			require.NotEqual(t, porcupine.Illegal, result, "seed %d, key %d: %v", seed, key, of)
+			if result == porcupine.Unknown {
+				undecided++
+			}
 		}
 	}
+	t.Logf("kind=key histories=%d calls=%d undecided=%d", *histories, calls, undecided)
 }
 
 const boundOfHistories = 3
@@ -329,7 +335,7 @@ var bounded = porcupine.Model{
 
 // TestLinearizableBound checks whole histories of a map that is full most of the time.
 func TestLinearizableBound(t *testing.T) {
-	unknown := 0
+	undecided, calls := 0, 0
 	for seed := range uint64(*histories) {
 		rng := rand.New(rand.NewPCG(seed, 1<<33))
 		h := &history{put: make(map[int]int64)}
@@ -339,11 +345,12 @@ func TestLinearizableBound(t *testing.T) {
 				runtime.Gosched()
 			}
 		})
+		calls += len(all)
 		result, _ := porcupine.CheckOperationsVerbose(bounded, all, 10*time.Second)
 		require.NotEqual(t, porcupine.Illegal, result, "seed %d: %v", seed, all)
 		if result == porcupine.Unknown {
-			unknown++
+			undecided++
 		}
 	}
-	t.Logf("%d of %d histories were too long to tell", unknown, *histories)
+	t.Logf("kind=bound histories=%d calls=%d undecided=%d", *histories, calls, undecided)
 }

@@ -133,16 +133,19 @@ func (l *loads[K, V]) end(key K, call *loadCall[V]) {
 	call.vetoed.Store(true)
 }
 
-// veto keeps the load of key that is under way, if any, from being stored.
-func (l *loads[K, V]) veto(key K) {
+// veto keeps the load of key that is under way, if any, from being stored. It reports whether there was one: it may be
+// in the middle of being stored, which is over when the map's lock is free.
+func (l *loads[K, V]) veto(key K) (underWay bool) {
 	if l.underWay.Load() == 0 {
-		return
+		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if call := l.calls[key]; call != nil {
+	call := l.calls[key]
+	if call != nil {
 		l.end(key, call)
 	}
+	return call != nil
 }
 
 // vetoAll is veto for all keys.
@@ -192,15 +195,16 @@ func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V) 
 	var present *boxed[V]
 	var stored bool
 	var left removal[K, V]
+	call.err = ErrLoad // unless a cost function returns
 	d, ok := m.demands(key, value)
 	if ok {
 		present, stored, left = m.tryInsert(key, m.values.box(value), d, &call.vetoed)
 	}
-	call.value = value
 	switch {
 	case stored:
+		call.value, call.err = value, nil
 	case present != nil:
-		call.value = m.values.open(present)
+		call.value, call.err = m.values.open(present), nil
 	case call.vetoed.Load() && !m.closed.Load():
 		call.err = &EndedError{Deleted}
 	default:

@@ -276,7 +276,7 @@ func TestNotebookBounds(t *testing.T) {
 			noted++
 		}
 	}
-	require.Greater(t, noted, 4*notesTaken, "one goroutine fills its lane")
+	require.Greater(t, noted, 2*notesTaken, "or nothing shows that it comes out in parts")
 	taken := 0
 	for {
 		n := len(notes.take(nil))

@@ -175,7 +175,7 @@ func TestPressureLooks(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		h.Live.Store(500) // more than half of high
-		time.Sleep(time.Second)
+		time.Sleep(1350 * time.Millisecond)
 		h.Live.Store(1000)
 		assert.True(t, looks(100*time.Millisecond))
 		m.Clear()

@@ -2,7 +2,11 @@ package sessionmap_test
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -20,7 +24,12 @@ import (
 type model struct {
 	idle, lifetime time.Duration
 	maxSize        int
+	maxCost        int64         // 0 is none
+	tombstones     time.Duration // 0 is none
+	grace          time.Duration // of old keys; 0 is none
 	entries        []*modelEntry // least recently accessed first
+	buried         map[int]time.Time
+	renamed        map[int]modelName
 	hits, misses   uint64
 	sets           uint64
 	removals       map[sessionmap.Cause]uint64
@@ -31,7 +40,17 @@ type modelEntry struct {
 	created, accessed time.Time
 	idle              time.Duration
 	leases            []*sessionmap.Lease[int, int]
+	cancel            func() // ends the context that it is bound to; nil if there is none
 }
+
+// A modelName is a key that has been renamed: to whom it still leads, and since when.
+type modelName struct {
+	e  *modelEntry
+	at time.Time
+}
+
+// modelCost is what a value costs.
+func modelCost(_, value int) int64 { return int64(value % 7) }
 
 type removal struct {
 	key, value int
@@ -75,6 +94,38 @@ func (m *model) live(key int, now time.Time) *modelEntry {
 	return nil
 }
 
+// reach is live, also by the old key of a renamed entry.
+func (m *model) reach(key int, now time.Time) *modelEntry {
+	if e := m.live(key, now); e != nil {
+		return e
+	}
+	name, ok := m.renamed[key]
+	if !ok || now.Sub(name.at) >= m.grace || !slices.Contains(m.entries, name.e) || m.expired(name.e, now) != 0 {
+		return nil
+	}
+	return name.e
+}
+
+// refuses reports whether key, which has no live entry, must not get one.
+func (m *model) refuses(key int, now time.Time) bool {
+	at, buried := m.buried[key]
+	name, renamed := m.renamed[key]
+	return buried && now.Sub(at) < m.tombstones || renamed && now.Sub(name.at) < m.grace
+}
+
+func (m *model) bury(key int, now time.Time) {
+	if m.tombstones > 0 {
+		m.buried[key] = now
+	}
+}
+
+func (m *model) cost() (sum int64) {
+	for _, e := range m.entries {
+		sum += modelCost(e.key, e.value)
+	}
+	return sum
+}
+
 func (m *model) access(e *modelEntry, now time.Time) {
 	e.accessed = now
 	i := slices.Index(m.entries, e)
@@ -90,6 +141,7 @@ type program struct {
 	reported  []removal
 	nextValue int
 	eager     bool // sweeps come at the deadline, not after ages
+	bus       *sessionmap.Bus[int]
 }
 
 // remove takes e out of the model and expects the map to have reported it.
@@ -122,52 +174,76 @@ func (p *program) expectExpired(must bool) (n int) {
 	return n
 }
 
-// insert does to the model what a new key does to the map: something gives way if it is full.
-func (p *program) insert(key, value int, idle time.Duration) {
-	now := time.Now()
-	m := p.model
-	if e := m.find(key); e != nil {
-		p.remove(e, m.expired(e, now))
+// admit does to the model what a value does to the map that is to be put where e is, or under a new key if e is nil:
+// others give way, as the map has reported, but one that is expired before any that is not, and then the least
+// recently accessed that is not leased. It reports whether the value can be stored.
+func (p *program) admit(e *modelEntry, value int) (ok bool) {
+	m, now := p.model, time.Now()
+	more, stays := modelCost(0, value), modelCost(0, value)
+	if e != nil {
+		more -= modelCost(0, e.value)
 	}
-	if m.maxSize > 0 && len(m.entries) == m.maxSize {
-		someExpired := slices.ContainsFunc(m.entries, func(e *modelEntry) bool { return m.expired(e, now) != 0 })
-		if someExpired {
-			require.Equal(p.t, 1, p.expectExpired(false), "an expired entry gives way, and no other")
-		} else {
-			oldest := slices.IndexFunc(m.entries, func(e *modelEntry) bool { return len(e.leases) == 0 })
-			p.remove(m.entries[oldest], sessionmap.Evicted)
+	unleased := 0
+	for _, o := range m.entries {
+		if len(o.leases) == 0 && o != e {
+			unleased++
+		}
+		if len(o.leases) > 0 && o != e {
+			stays += modelCost(0, o.value)
 		}
 	}
-	m.entries = append(m.entries, &modelEntry{key: key, value: value, created: now, accessed: now, idle: idle})
+	full := func() bool { return e == nil && m.maxSize > 0 && len(m.entries) == m.maxSize }
+	dear := func() bool { return m.maxCost > 0 && more > 0 && m.cost()+more > m.maxCost }
+	if m.maxCost > 0 && more > 0 && stays > m.maxCost || full() && unleased == 0 {
+		return false
+	}
+	for full() || dear() {
+		why := sessionmap.EvictedCost
+		if full() {
+			why = sessionmap.Evicted
+		}
+		someExpired := slices.ContainsFunc(m.entries, func(o *modelEntry) bool { return m.expired(o, now) != 0 })
+		if someExpired {
+			require.NotEmpty(p.t, p.reported, "an expired entry gives way")
+			o := m.find(p.reported[0].key)
+			require.NotNil(p.t, o)
+			require.NotZero(p.t, m.expired(o, now), "%v gave way before an expired one", o.key)
+			p.remove(o, m.expired(o, now))
+			continue
+		}
+		oldest := slices.IndexFunc(m.entries, func(o *modelEntry) bool { return len(o.leases) == 0 && o != e })
+		p.remove(m.entries[oldest], why)
+	}
+	return true
+}
+
+// put does to the model what setting value does to the map, where e is if it is not nil. It reports whether value is stored.
+func (p *program) put(e *modelEntry, key, value int, idle time.Duration) (stored bool) {
+	m, now := p.model, time.Now()
 	m.sets++
-}
-
-func (p *program) overwrite(e *modelEntry, value int, idle time.Duration) {
+	if e == nil {
+		if o := m.find(key); o != nil {
+			p.remove(o, m.expired(o, now))
+		}
+	}
+	if e == nil && m.refuses(key, now) || !p.admit(e, value) {
+		p.expect(removal{key, value, sessionmap.Rejected})
+		return false
+	}
+	if e == nil {
+		m.entries = append(m.entries, &modelEntry{key: key, value: value, created: now, accessed: now, idle: idle})
+		return true
+	}
 	p.expect(removal{e.key, e.value, sessionmap.Replaced})
-	p.model.access(e, time.Now())
+	m.access(e, now)
 	e.value, e.idle = value, idle
-	p.model.sets++
-}
-
-func (p *program) set(key int, idle time.Duration, own bool) {
-	p.nextValue++
-	e := p.model.live(key, time.Now())
-	if own {
-		require.True(p.t, p.m.SetWithTTL(key, p.nextValue, idle))
-	} else {
-		require.True(p.t, p.m.Set(key, p.nextValue))
-	}
-	if e != nil {
-		p.overwrite(e, p.nextValue, idle)
-	} else {
-		p.insert(key, p.nextValue, idle)
-	}
+	return true
 }
 
 func (p *program) step() string {
 	t, m, now := p.t, p.m, time.Now()
 	key := p.rng.IntN(2 * max(8, p.model.maxSize))
-	e := p.model.live(key, now)
+	e := p.model.reach(key, now)
 	check := func(value int, ok bool) {
 		t.Helper()
 		require.Equal(t, e != nil, ok)
@@ -175,15 +251,20 @@ func (p *program) step() string {
 			require.Equal(t, e.value, value)
 		}
 	}
-	switch op := p.rng.IntN(110); {
-	case op < 20:
-		check(m.Get(key))
+	// own is e if it stands under this very key: what others are stored by, but for Update.
+	own := p.model.live(key, now)
+	looked := func() {
 		if e != nil {
 			p.model.hits++
 			p.model.access(e, now)
 		} else {
 			p.model.misses++
 		}
+	}
+	switch op := p.rng.IntN(125); {
+	case op < 20:
+		check(m.Get(key))
+		looked()
 		return fmt.Sprintf("Get %d", key)
 	case op < 25:
 		check(m.Peek(key))
@@ -196,26 +277,29 @@ func (p *program) step() string {
 		}
 		return fmt.Sprintf("Touch %d", key)
 	case op < 50:
-		p.set(key, p.model.idle, false)
-		return fmt.Sprintf("Set %d", key)
+		p.nextValue++
+		stored := m.Set(key, p.nextValue)
+		require.Equal(t, p.put(own, key, p.nextValue, p.model.idle), stored)
+		return fmt.Sprintf("Set %d %d: %v", key, p.nextValue, stored)
 	case op < 58:
+		p.nextValue++
 		idle := time.Duration(1+p.rng.IntN(40)) * time.Second
-		p.set(key, idle, true)
-		return fmt.Sprintf("SetWithTTL %d %v", key, idle)
+		stored := m.SetWithTTL(key, p.nextValue, idle)
+		require.Equal(t, p.put(own, key, p.nextValue, idle), stored)
+		return fmt.Sprintf("SetWithTTL %d %d %v: %v", key, p.nextValue, idle, stored)
 	case op < 63:
 		p.nextValue++
 		actual, loaded := m.GetOrSet(key, p.nextValue)
 		require.Equal(t, e != nil, loaded)
 		if e != nil {
 			require.Equal(t, e.value, actual)
-			p.model.hits++
-			p.model.access(e, now)
-		} else {
-			require.Equal(t, p.nextValue, actual)
-			p.model.misses++
-			p.insert(key, p.nextValue, p.model.idle)
+			looked()
+			return fmt.Sprintf("GetOrSet %d", key)
 		}
-		return fmt.Sprintf("GetOrSet %d", key)
+		require.Equal(t, p.nextValue, actual)
+		p.model.misses++
+		p.put(nil, key, p.nextValue, p.model.idle)
+		return fmt.Sprintf("GetOrSet %d %d", key, p.nextValue)
 	case op < 70:
 		p.nextValue++
 		keep := p.rng.IntN(3) > 0
@@ -223,25 +307,38 @@ func (p *program) step() string {
 			check(old, ok)
 			return p.nextValue, keep
 		})
-		require.Equal(t, keep, ok)
 		switch {
 		case keep && e != nil:
-			require.Equal(t, p.nextValue, value)
-			p.overwrite(e, p.nextValue, e.idle)
+			require.True(t, ok)
+			old := e.value
+			if p.put(e, e.key, p.nextValue, e.idle) {
+				require.Equal(t, p.nextValue, value)
+			} else {
+				require.Equal(t, old, value)
+			}
 		case keep:
-			p.insert(key, p.nextValue, p.model.idle)
+			require.Equal(t, p.put(nil, key, p.nextValue, p.model.idle), ok)
 		case e != nil:
 			p.remove(e, sessionmap.Deleted)
+			p.model.bury(e.key, now)
 		}
-		return fmt.Sprintf("Update %d keep %v", key, keep)
+		return fmt.Sprintf("Update %d %d keep %v: %v", key, p.nextValue, keep, ok)
 	case op < 76:
-		check(m.Take(key))
+		cause := sessionmap.Deleted
+		if p.rng.IntN(3) == 0 {
+			cause = sessionmap.SessionDeleted
+			p.bus.Publish(key)
+		} else {
+			check(m.Take(key))
+		}
 		if e != nil {
-			p.remove(e, sessionmap.Deleted)
+			p.remove(e, cause)
+			p.model.bury(e.key, now)
 		} else {
 			p.expectExpired(false) // one of that key goes on the occasion
 		}
-		return fmt.Sprintf("Take %d", key)
+		p.model.bury(key, now)
+		return fmt.Sprintf("Take %d %v", key, cause)
 	case op < 78:
 		odd := func(key, value int) bool { return value%5 == 0 }
 		want := 0
@@ -249,6 +346,7 @@ func (p *program) step() string {
 		for _, e := range slices.Clone(p.model.entries) {
 			if p.model.expired(e, now) == 0 && odd(e.key, e.value) {
 				p.remove(e, sessionmap.Deleted)
+				p.model.bury(e.key, now)
 				want++
 			}
 		}
@@ -271,21 +369,12 @@ func (p *program) step() string {
 		p.compareAll()
 		return "All"
 	case op < 89:
-		leased := 0
-		for _, e := range p.model.entries {
-			if len(e.leases) > 0 {
-				leased++
-			}
-		}
-		if p.model.maxSize > 0 && leased >= p.model.maxSize-1 && (e == nil || len(e.leases) == 0) {
-			return "no Acquire: something has to give way"
-		}
 		lease, ok := m.Acquire(key)
 		require.Equal(t, e != nil, ok)
 		if ok {
 			e.leases = append(e.leases, lease)
 			p.model.access(e, now)
-			check(lease.Value(), lease.Key() == key)
+			check(lease.Value(), lease.Key() == e.key)
 		}
 		p.expectExpired(false) // one of that key goes on the occasion
 		return fmt.Sprintf("Acquire %d", key)
@@ -306,16 +395,81 @@ func (p *program) step() string {
 		taken := p.model.live(to, now)
 		err := m.Rename(key, to)
 		switch {
-		case e == nil:
+		case own == nil:
 			require.ErrorIs(t, err, sessionmap.ErrNotFound)
-		case taken != nil && taken != e:
+		case taken != nil && taken != own:
 			require.ErrorIs(t, err, sessionmap.ErrExists)
+		case to != key && p.model.refuses(to, now):
+			require.ErrorIs(t, err, sessionmap.ErrRefused)
 		default:
 			require.NoError(t, err)
-			e.key = to
+			if to != key {
+				own.key = to
+				p.model.bury(key, now)
+				if p.model.grace > 0 {
+					p.model.renamed[key] = modelName{own, now}
+				}
+			}
 		}
 		p.expectExpired(false)
-		return fmt.Sprintf("Rename %d %d", key, to)
+		return fmt.Sprintf("Rename %d %d: %v", key, to, err)
+	case op < 104:
+		p.nextValue++
+		value, fails := p.nextValue, p.rng.IntN(4) == 0
+		got, err := m.GetOrLoad(context.Background(), key, func(context.Context, int) (int, error) {
+			if fails {
+				return 0, errors.ErrUnsupported
+			}
+			return value, nil
+		})
+		looked()
+		switch {
+		case e != nil:
+			require.NoError(t, err)
+			require.Equal(t, e.value, got)
+		case p.model.refuses(key, now):
+			require.ErrorIs(t, err, sessionmap.ErrRefused)
+		case fails:
+			require.ErrorIs(t, err, errors.ErrUnsupported)
+		case p.put(nil, key, value, p.model.idle):
+			require.NoError(t, err)
+			require.Equal(t, value, got)
+		default:
+			require.ErrorIs(t, err, sessionmap.ErrRefused)
+		}
+		p.expectExpired(false)
+		return fmt.Sprintf("GetOrLoad %d: %d %v", key, got, err)
+	case op < 108:
+		ctx, cancel := context.WithCancel(context.Background())
+		require.Equal(t, e != nil, m.BindContext(ctx, key))
+		if e != nil {
+			if e.cancel != nil {
+				e.cancel() // it is not bound to that any more
+			}
+			e.cancel = cancel
+			p.model.access(e, now)
+		} else {
+			cancel()
+		}
+		synctest.Wait()
+		p.expectExpired(false)
+		return fmt.Sprintf("BindContext %d", key)
+	case op < 111:
+		for _, e := range p.model.entries {
+			if e.cancel != nil {
+				e.cancel()
+				e.cancel = nil
+				synctest.Wait()
+				if cause := p.model.expired(e, now); cause != 0 {
+					p.remove(e, cause)
+				} else {
+					p.remove(e, sessionmap.ContextDone)
+				}
+				p.expectExpired(false) // a sweep that was due had time to come by, too
+				return fmt.Sprintf("cancel %d", e.key)
+			}
+		}
+		return "nothing to cancel"
 	default:
 		pause := time.Duration(p.rng.IntN(8)) * time.Second
 		time.Sleep(pause)
@@ -346,6 +500,9 @@ func (p *program) compareAll() {
 			require.WithinDuration(t, e.accessed, entry.LastAccess, 0)
 		}
 		require.Equal(t, len(e.leases), entry.Leases)
+		if p.model.maxCost > 0 {
+			require.Equal(t, modelCost(e.key, e.value), entry.Cost)
+		}
 		require.WithinDuration(t, at, entry.Deadline, 0)
 		require.Equal(t, e.idle, entry.IdleTimeout)
 	}
@@ -362,6 +519,10 @@ func (p *program) compareStats() {
 	t, s := p.t, p.m.Stats()
 	require.Empty(t, p.reported, "reported, but not expected")
 	require.Equal(t, len(p.model.entries), p.m.Len())
+	if p.model.maxCost > 0 {
+		require.Equal(t, p.model.cost(), s.Cost)
+		require.LessOrEqual(t, s.Cost, p.model.maxCost)
+	}
 	require.Equal(t, p.model.hits, s.Hits)
 	require.Equal(t, p.model.misses, s.Misses)
 	require.Equal(t, p.model.sets, s.Sets)
@@ -375,63 +536,92 @@ func (p *program) compareStats() {
 
 // TestModel runs random programs on the map and on the model, and looks at everything inside the map after each step.
 func TestModel(t *testing.T) {
-	steps := 3000
-	if testing.Short() {
-		steps = 300
-	}
+	steps := 0
+	defer func() { t.Logf("kind=map steps=%d", steps) }()
 	for _, size := range []int{0, 1, 2, 7, 50, 500} {
 		for _, idle := range []time.Duration{0, 20 * time.Second} {
 			for _, lifetime := range []time.Duration{0, 45 * time.Second} {
 				for _, eager := range []bool{false, true} {
+					m := model{idle: idle, lifetime: lifetime, maxSize: size}
 					if size == 0 && idle == 0 && lifetime == 0 {
-						continue
+						m.maxCost = 60
 					}
 					t.Run(fmt.Sprintf("size=%d/idle=%v/lifetime=%v/eager=%v", size, idle, lifetime, eager), func(t *testing.T) {
-						synctest.Test(t, func(t *testing.T) {
-							runProgram(t, steps, size, idle, lifetime, eager)
-						})
+						steps += runModel(t, rand.Uint64(), m, eager)
 					})
 				}
 			}
 		}
 	}
+	for size, maxCost := range map[int]int64{3: 12, 20: 30, 100: 90} {
+		for _, window := range []time.Duration{0, 5 * time.Second, 30 * time.Second} {
+			for _, eager := range []bool{false, true} {
+				m := model{idle: 20 * time.Second, lifetime: 45 * time.Second, maxSize: size, maxCost: maxCost, tombstones: window, grace: window / 2}
+				t.Run(fmt.Sprintf("size=%d/cost=%d/window=%v/eager=%v", size, maxCost, window, eager), func(t *testing.T) {
+					steps += runModel(t, rand.Uint64(), m, eager)
+				})
+			}
+		}
+	}
 }
 
-func runProgram(t *testing.T, steps, size int, idle, lifetime time.Duration, eager bool) {
-	seed := rand.Uint64()
-	p := &program{
-		t:     t,
-		rng:   rand.New(rand.NewPCG(seed, 1)),
-		model: &model{idle: idle, lifetime: lifetime, maxSize: size, removals: map[sessionmap.Cause]uint64{}},
-		eager: eager,
-	}
-	interval := 1000 * time.Hour
-	if eager {
-		interval = time.Nanosecond
-	}
-	p.m = sessionmap.MustNew[int, int](
-		sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime), sessionmap.WithMaxSize(size), sessionmap.WithSweepInterval(interval),
-		sessionmap.WithOnRemove(func(key, value int, cause sessionmap.Cause) {
-			p.reported = append(p.reported, removal{key, value, cause})
-		}))
-	var log []string
-	defer func() {
-		if t.Failed() {
-			t.Logf("seed %d, last steps: %v", seed, log[max(0, len(log)-30):])
+var modelSteps = flag.Int("modelsteps", 2000, "how many steps each program of TestModel has")
+
+// FuzzModel is TestModel for programs that the fuzzer finds: it keeps and shortens those that fail.
+func FuzzModel(f *testing.F) {
+	f.Add(uint64(1), uint8(3), uint8(12), uint8(5), true)
+	f.Add(uint64(58), uint8(31), uint8(2), uint8(152), true) // a value that is refused where it was offered by the old key
+	f.Fuzz(func(t *testing.T, seed uint64, size, maxCost, window uint8, eager bool) {
+		m := model{idle: 20 * time.Second, maxSize: int(size), maxCost: int64(maxCost), tombstones: time.Duration(window) * time.Second, grace: time.Duration(window) * time.Second / 2}
+		runModel(t, seed, m, eager)
+	})
+}
+
+// runModel runs a random program on m and on a map like it, and returns how many steps it had.
+func runModel(t *testing.T, seed uint64, m model, eager bool) (done int) {
+	synctest.Test(t, func(t *testing.T) {
+		m.buried, m.renamed, m.removals = make(map[int]time.Time), make(map[int]modelName), make(map[sessionmap.Cause]uint64)
+		p := &program{t: t, rng: rand.New(rand.NewPCG(seed, 1)), model: &m, eager: eager, bus: sessionmap.NewBus[int]()}
+		interval := 1000 * time.Hour
+		if eager {
+			interval = time.Nanosecond
 		}
-	}()
-	for range steps {
-		log = append(log, p.step())
+		opts := []sessionmap.Option{
+			sessionmap.WithTTL(m.idle), sessionmap.WithMaxLifetime(m.lifetime), sessionmap.WithMaxSize(m.maxSize), sessionmap.WithSweepInterval(interval),
+			sessionmap.WithTombstones(m.tombstones), sessionmap.WithRenameGrace(m.grace), sessionmap.WithSessionDeleted(p.bus),
+			sessionmap.WithLogger(slog.New(slog.DiscardHandler)),
+			sessionmap.WithOnRemove(func(key, value int, cause sessionmap.Cause) {
+				p.reported = append(p.reported, removal{key, value, cause})
+			}),
+		}
+		if m.maxCost > 0 {
+			opts = append(opts, sessionmap.WithMaxCost(m.maxCost, modelCost))
+		}
+		p.m = sessionmap.MustNew[int, int](opts...)
+		var log []string
+		defer func() {
+			if t.Failed() {
+				t.Logf("seed %d, last steps: %v", seed, log[max(0, len(log)-30):])
+			}
+		}()
+		steps := *modelSteps
+		if testing.Short() {
+			steps /= 10
+		}
+		for done = range steps {
+			log = append(log, p.step())
+			p.compareStats()
+			require.NoError(t, sessionmap.CheckInvariants(p.m))
+		}
+		require.NoError(t, p.m.Close())
+		p.expectExpired(true)
+		for _, e := range slices.Clone(p.model.entries) {
+			p.remove(e, sessionmap.Closed)
+		}
 		p.compareStats()
 		require.NoError(t, sessionmap.CheckInvariants(p.m))
-	}
-	require.NoError(t, p.m.Close())
-	p.expectExpired(true)
-	for _, e := range slices.Clone(p.model.entries) {
-		p.remove(e, sessionmap.Closed)
-	}
-	p.compareStats()
-	require.NoError(t, sessionmap.CheckInvariants(p.m))
+	})
+	return done + 1
 }
 
 // TestModelOfOrder is the same for the order of access alone, by every clock, in

@@ -329,11 +329,14 @@ func WithCloser() Option {
 // [SessionDeleted]. It may be given more than once. A nil src, or one whose key type is not the map's, is
 // refused by New, and New fails where src refuses the subscription.
 //
-// The events are taken for hints. An id that the map does not hold does no harm, and an entry set after
-// the time of the event stays; the zero time means now. An overwrite is no new entry: where an id is used
-// again for another session, delete it first, or a late event for the first ends the second. A time from another process is placed by its age
-// on the wall clock, where an event that seems older than it is may be ignored: the idle timeout is the
-// net under it.
+// The events are taken for hints. An id that the map does not hold does no harm, and an entry set, or renamed to the
+// id, after the time of the event stays; the zero time means now. An overwrite is no new entry: where an id is used
+// again for another session, delete it first, or a late event for the first ends the second.
+//
+// A time from another process has no monotonic reading and is placed by its age on the wall clock. What seems to be
+// still to come, because the clocks differ or ours was set back, counts as now, and may end an entry that is younger.
+// What seems older than it is, because ours was set forward or the machine has slept, may be ignored: the idle timeout
+// is the net under it. A source in the same process should tell time.Now() as it is, or the zero time.
 func WithSessionDeleted[K comparable](src Source[K]) Option {
 	return option{"WithSessionDeleted", func(c *config) {
 		if isNil(src) {

@@ -82,7 +82,7 @@ func (p *policy[K, V]) makeRoom(now int64, sake *entry[K, V], why Cause, left *r
 			p.touch(e, p.recency.clock.exact())
 			return false
 		}
-		if box, cause = e.endUntouched(at.accessed), why; box != nil && why != Pressure {
+		if box, cause = e.endOldest(at), why; box != nil && why != Pressure {
 			p.evicted++
 			p.youngest = min(p.youngest, now-at.accessed)
 		}

@@ -97,19 +97,20 @@ func TestInstancesLabels(t *testing.T) {
 	first := newMap[int, int](t, sessionmap.WithName("twin"))
 	ids, _ := mine()
 	next := ids[0] + 1
-	for _, name := range []string{"twin", "", fmt.Sprint("twin#", next), "\xff", "\xfe"} {
+	for _, name := range []string{"twin", "", fmt.Sprint("twin#", next), "\xff", "\xfe", fmt.Sprint("twin#", next+6), "twin"} {
 		newMap[int, int](t, sessionmap.WithName(name))
 	}
 	ids, all := mine()
 	assert.IsIncreasing(t, ids)
-	want := []string{"twin", fmt.Sprint("twin#", next), fmt.Sprint("#", next+1), fmt.Sprintf("twin#%d#%d", next, next+2), "\uFFFD", fmt.Sprint("\uFFFD#", next+4)}
+	want := []string{"twin", fmt.Sprint("twin#", next), fmt.Sprint("#", next+1), fmt.Sprintf("twin#%d#%d", next, next+2), "\uFFFD", fmt.Sprint("\uFFFD#", next+4),
+		fmt.Sprint("twin#", next+6), fmt.Sprintf("twin#%d#%d", next+6, next+6)}
 	assert.Equal(t, want, all)
 	require.NoError(t, first.Close())
 	_, all = mine()
 	assert.Equal(t, want[1:], all)
 	newMap[int, int](t, sessionmap.WithName("twin"))
 	_, all = mine()
-	assert.Equal(t, "twin", all[5], "it was free")
+	assert.Equal(t, "twin", all[7], "it was free")
 }
 
 // TestInstanceAttributesDiffer: their names, at least.

@@ -2,9 +2,11 @@ package sessionmap_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -329,20 +331,47 @@ func TestEveryDeleteVetoesLoads(t *testing.T) {
 			},
 			"Delete": func(m *sessionmap.RobustSessionMap[int, string], x *sessionmap.Index[int, string]) { m.Delete(2) },
 		} {
-			m := sessionmap.MustNew[int, string]()
-			x := sessionmap.NewIndex(m, itselfOwner)
-			goOn := make(chan struct{})
-			go m.GetOrLoad(t.Context(), 2, func(context.Context, int) (string, error) { <-goOn; return "ada", nil })
-			synctest.Wait()
-			m.Set(1, "ada")
-			require.NoError(t, m.Rename(1, 2))
-			del(m, x)
-			require.False(t, m.Contains(2))
-			close(goOn)
-			synctest.Wait()
-			assert.False(t, m.Contains(2), "%s: stored though the session was deleted while load ran", name)
-			m.Close()
+			for _, renamed := range []bool{false, true} {
+				m := sessionmap.MustNew[int, string]()
+				x := sessionmap.NewIndex(m, itselfOwner)
+				goOn := make(chan struct{})
+				go m.GetOrLoad(t.Context(), 2, func(context.Context, int) (string, error) { <-goOn; return "ada", nil })
+				synctest.Wait()
+				if renamed {
+					m.Set(1, "ada")
+					require.NoError(t, m.Rename(1, 2))
+				} else {
+					m.Set(2, "ada")
+				}
+				del(m, x)
+				require.False(t, m.Contains(2))
+				close(goOn)
+				synctest.Wait()
+				assert.False(t, m.Contains(2), "%s, renamed %v: stored though the session was deleted while load ran", name, renamed)
+				m.Close()
+			}
 		}
+	})
+}
+
+// TestDeleteVetoesALoadThatBeganDuringASet: the set has told the loads under way that it is coming, and then one begins.
+func TestDeleteVetoesALoadThatBeganDuringASet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		var m *sessionmap.RobustSessionMap[int, string]
+		m = sessionmap.MustNew[int, string](sessionmap.WithMaxCost(10, func(_ int, value string) int64 {
+			if value == "set" {
+				go m.GetOrLoad(t.Context(), 1, func(context.Context, int) (string, error) { <-goOn; return "loaded", nil })
+				synctest.Wait()
+			}
+			return 1
+		}))
+		defer m.Close()
+		m.GetOrSet(1, "set")
+		require.Equal(t, 1, m.DeleteFunc(func(int, string) bool { return true }))
+		close(goOn)
+		synctest.Wait()
+		assert.False(t, m.Contains(1), "the load began before the delete")
 	})
 }
 
@@ -678,4 +707,155 @@ func TestRefreshAfterGoexit(t *testing.T) {
 		synctest.Wait()
 		assert.True(t, m.Refresh(1, func(context.Context, int) (string, error) { return "b", nil }), "never again refreshed")
 	})
+}
+
+// TestCostGoexit: a value whose cost function ends the goroutine is rejected, and who waits for its load is told.
+func TestCostGoexit(t *testing.T) {
+	var left removals
+	m := sessionmap.MustNew[int, int](left.option(), sessionmap.WithMaxCost(10, func(int, int) int64 { runtime.Goexit(); return 1 }))
+	defer m.Close()
+	_, err := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (int, error) { return 1, nil })
+	assert.ErrorIs(t, err, sessionmap.ErrLoad)
+	for value, set := range []func(value int){
+		func(value int) { m.Set(1, value) },
+		func(value int) { m.GetOrSet(1, value) },
+		func(value int) { m.Update(1, func(int, bool) (int, bool) { return value, true }) },
+	} {
+		left.take()
+		finish(func() { set(value) })
+		assert.Equal(t, []removal{{1, value, sessionmap.Rejected}}, left.take())
+	}
+}
+
+func TestCostGoexitOfAttribute(t *testing.T) {
+	g := newGroup(t)
+	var left removals
+	a := sessionmap.NewAttribute[int](g, "a", left.option(), sessionmap.WithCost(func(int, int) int64 { runtime.Goexit(); return 1 }))
+	finish(func() { a.Set(1, 2) })
+	assert.Equal(t, []removal{{1, 2, sessionmap.Rejected}}, left.take())
+}
+
+// TestRefreshCostGoexit: the value that was loaded anew is reported.
+func TestRefreshCostGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left removals
+		m := newMap[int, int](t, left.option(), sessionmap.WithCost(func(_, value int) int64 {
+			if value == 2 {
+				runtime.Goexit()
+			}
+			return 1
+		}))
+		m.Set(1, 1)
+		m.Refresh(1, func(context.Context, int) (int, error) { return 2, nil })
+		synctest.Wait()
+		assert.Equal(t, []removal{{1, 2, sessionmap.Rejected}}, left.take())
+	})
+}
+
+// TestCostOnceForAnIndex: an index that comes later does not ask for the cost again.
+func TestCostOnceForAnIndex(t *testing.T) {
+	g := newGroup(t)
+	asked := 0
+	a := sessionmap.NewAttribute[int](g, "a", sessionmap.WithCost(func(int, int) int64 { asked++; return int64(8 - 5*asked) }))
+	assert.True(t, a.Set(1, 2))
+	x := sessionmap.NewIndex(a, func(_, value int) int { return value })
+	assert.Equal(t, []int{1}, slices.Collect(x.Of(2)))
+	assert.EqualValues(t, 3, g.Stats().Cost)
+}
+
+// An exitingHandler ends the goroutine that logs.
+type exitingHandler struct{ slog.Handler }
+
+func (exitingHandler) Enabled(context.Context, slog.Level) bool { runtime.Goexit(); return false }
+func (h exitingHandler) WithAttrs([]slog.Attr) slog.Handler     { return h }
+
+func TestLoggerGoexitLosesNoValue(t *testing.T) {
+	var left removals
+	m := sessionmap.MustNew[int, int](left.option(), sessionmap.WithLogger(slog.New(exitingHandler{})), sessionmap.WithCost(func(int, int) int64 { return -1 }))
+	defer m.Close()
+	finish(func() { m.SetWithTTL(1, 1, -1) })
+	finish(func() { m.Set(1, 2) })
+	assert.Equal(t, []removal{{1, 1, sessionmap.Rejected}, {1, 2, sessionmap.Rejected}}, left.take())
+}
+
+// A closingHandler calls its function the first time that something is logged.
+type closingHandler struct {
+	slog.Handler
+	once  *sync.Once
+	close func()
+}
+
+func (h closingHandler) Enabled(context.Context, slog.Level) bool { h.once.Do(h.close); return false }
+func (h closingHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+
+// TestCloseInLogger: Close does not wait for a sweep or refresh that has logged and so called it.
+func TestCloseInLogger(t *testing.T) {
+	for name, logs := range map[string]func(m *sessionmap.RobustSessionMap[int, int]){
+		"refresh": func(m *sessionmap.RobustSessionMap[int, int]) {
+			m.Refresh(1, func(context.Context, int) (int, error) { return 0, errors.ErrUnsupported })
+		},
+		"sweep": func(m *sessionmap.RobustSessionMap[int, int]) {
+			lease, _ := m.Acquire(1)
+			t.Cleanup(lease.Release)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			err := errors.ErrUnsupported
+			var m *sessionmap.RobustSessionMap[int, int]
+			m = sessionmap.MustNew[int, int](sessionmap.WithTTL(time.Hour), sessionmap.WithLogger(slog.New(closingHandler{once: new(sync.Once), close: func() { err = m.Close() }})))
+			m.Set(1, 1)
+			logs(m)
+			time.Sleep(3 * time.Hour)
+			synctest.Wait()
+			assert.NoError(t, err, name)
+		})
+	}
+}
+
+// TestEventOlderThanARename: it means another session that was called so.
+func TestEventOlderThanARename(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deleted func(int, time.Time)
+		m := newMap[int, int](t, sessionmap.WithRenameGrace(time.Minute), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
+			deleted = fn
+			return nil, nil
+		})))
+		m.Set(1, 1)
+		time.Sleep(time.Second)
+		m.Set(2, 2)
+		time.Sleep(time.Second)
+		m.Delete(2)
+		late := time.Now()
+		time.Sleep(time.Second)
+		require.NoError(t, m.Rename(1, 2))
+		deleted(2, late)
+		assert.True(t, m.Contains(2), "the event meant the former session 2")
+		deleted(1, late)
+		assert.False(t, m.Contains(2), "it was called 1 then")
+	})
+}
+
+// TestLoadErrorWithoutValue: a value that was rejected, and perhaps closed, is not handed out.
+func TestLoadErrorWithoutValue(t *testing.T) {
+	m := sessionmap.MustNew[int, int]()
+	defer m.Close()
+	value, err := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (int, error) { m.Delete(1); return 1, nil })
+	assert.Error(t, err)
+	assert.Zero(t, value)
+}
+
+// A stubbornContext cannot be left.
+type stubbornContext struct{ context.Context }
+
+func (stubbornContext) Done() <-chan struct{}               { return make(chan struct{}) }
+func (stubbornContext) AfterFunc(func()) (stop func() bool) { return func() bool { panic("no") } }
+
+func TestContextThatPanics(t *testing.T) {
+	var left removals
+	m := newMap[int, int](t, left.option())
+	m.Set(1, 1)
+	require.True(t, m.BindContext(stubbornContext{t.Context()}, 1))
+	assert.True(t, m.Delete(1))
+	assert.Equal(t, []removal{{1, 1, sessionmap.Deleted}}, left.take())
+	assert.EqualValues(t, 1, m.Stats().CallbackPanics)
 }

@@ -118,7 +118,8 @@ var (
 
 // Rename gives the session of old another key, as after a login or a change of rights: the same value, times,
 // leases and context. At no moment can anybody find it under both keys, or under neither; who looks at this very
-// moment waits for it. It is no access. What it takes is a lookup or two, under the map's lock.
+// moment waits for it. It is no access. What it takes is a lookup or two, under the map's lock. An event for new that is
+// older than the rename means another session, and is ignored.
 //
 // With [WithRenameGrace] the old key can still be read, and deleted, for a time; with [WithTombstones] no other session
 // can be set under it for a time, as if it had been deleted. Rename fails, and changes nothing, with [ErrNotFound] if
@@ -176,6 +177,7 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (le
 		m.sweeper.arm(m.keys.renamed.deadline(), now)
 	}
 	m.bury(old, now)
+	p.tie(from).named = now
 	to := p.rename(from, new, newHash)
 	if m.renamed != nil {
 		m.renamed(m.values.open(to.value.Load()), new)
@@ -184,12 +186,12 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (le
 }
 
 // rename puts another entry in the place of from, with the key new. That is in the table before from has gone, but
-// moving until then: who meets it waits for the lock that the caller holds, and looks again. So whoever has missed
+// deciding until then: who meets it waits for the lock that the caller holds, and looks again. So whoever has missed
 // the one finds the other.
 func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) (to *entry[K, V]) {
 	to = newEntry[K, V](false)
 	to.key, to.hash, to.created = new, hash, from.created
-	to.accessed.Store(moving)
+	to.accessed.Store(deciding)
 	p.table.insert(to)
 
 	accessed := from.accessed.Swap(gone)

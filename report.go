@@ -228,7 +228,11 @@ func (c *callbacks) warn(msg string, args ...any) {
 	c.logger.With(c.mapID).Warn(msg, args...)
 }
 
-var callFunction = runtime.FuncForPC(reflect.ValueOf((*callbacks).call).Pointer()).Name()
+var callFunctions = [...]string{nameOf((*callbacks).call), nameOf((*callbacks).warn)}
+
+func nameOf(function any) string {
+	return runtime.FuncForPC(reflect.ValueOf(function).Pointer()).Name()
+}
 
 // inCallback reports whether the caller was called, however deeply, by a callback of any map.
 func inCallback() bool {
@@ -240,7 +244,7 @@ func inCallback() bool {
 		}
 		for frames := runtime.CallersFrames(pcs[:n]); ; {
 			frame, more := frames.Next()
-			if frame.Function == callFunction {
+			if slices.Contains(callFunctions[:], frame.Function) {
 				return true
 			}
 			if !more {

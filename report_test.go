@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -204,5 +205,22 @@ func TestWeakCollected(t *testing.T) {
 	}
 	_, ok := w.Get(kept)
 	assert.True(t, ok)
+	runtime.KeepAlive(kept)
+}
+
+// TestWeakDropped: the objects do not keep it.
+func TestWeakDropped(t *testing.T) {
+	type conn struct{ _ [64]byte }
+	kept := &conn{}
+	var dropped weak.Pointer[sessionmap.Weak[conn, *int]]
+	func() {
+		w := sessionmap.NewWeak[conn, *int]()
+		w.Set(kept, new(int))
+		dropped = weak.Make(w)
+	}()
+	for dropped.Value() != nil { // the test's own time limit is the only one
+		runtime.GC()
+		runtime.Gosched()
+	}
 	runtime.KeepAlive(kept)
 }

@@ -242,7 +242,8 @@ func MustNew[K comparable, V any](opts ...Option) *RobustSessionMap[K, V] {
 
 // Get returns the value of key, and whether it is there. A hit is an access. It takes no lock and allocates
 // nothing, but for one Get in 256 at the most in a map of more than 4096 entries: where the lock happens to
-// be free, that one files what all have touched.
+// be free, that one files what all have touched. It waits for the lock where key is just being renamed, or deleted by
+// a function, and on a clock that steps where it is just looked at for an eviction.
 func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
 	hash, ok := m.hash(key)
 	if ok {
@@ -294,8 +295,8 @@ func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
 // neither a lifetime nor a bound, so that the entry could stay for ever; the log says so.
 func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) (stored bool) {
 	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 && m.maxCost == 0 {
-		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a bound", "idle", idle)
 		m.reject(key, value)
+		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a bound", "idle", idle)
 		return false
 	}
 	return m.set(key, value, m.values.box(value), int64(idle))
@@ -364,7 +365,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				m.reportLeft(left, func() { m.replaced(e.key, box, new) })
 				return value, true
 			case exchangeRefused:
-				m.reportLeft(left, func() { m.reject(key, value) })
+				m.reportLeft(left, func() { m.reject(e.key, value) })
 				return old, true
 			default:
 				m.reportLeft(left, func() {})
@@ -386,7 +387,7 @@ func (m *RobustSessionMap[K, V]) Take(key K) (V, bool) {
 	return m.remove(key, Deleted, never)
 }
 
-// An Entry tells the times of one entry.
+// An Entry tells the times of one entry, by the wall clock as it is when it is asked.
 type Entry struct {
 	Created     time.Time     // when its key was set
 	LastAccess  time.Time     // when it was last accessed; now if it is leased
@@ -461,10 +462,11 @@ func (m *RobustSessionMap[K, V]) Close() error {
 	m.mu.Lock()
 	first := !m.closed.Load()
 	if first {
-		m.closed.Store(true)
+		was := m.policy.Swap(m.newPolicy())
+		m.closed.Store(true) // now: whoever is refused for that finds nothing any more
 		unregister(m.id)
 		m.keys.clear()
-		go m.shutDown(m.policy.Swap(m.newPolicy()), m.cancels, m.crew.dismiss(), m.sweeper.stop(), m.ticker.stop(), m.presser.stop(), m.watcher.stop())
+		go m.shutDown(was, m.cancels, m.crew.dismiss(), m.sweeper.stop(), m.ticker.stop(), m.presser.stop(), m.watcher.stop())
 	}
 	m.mu.Unlock()
 	m.loads.cancelAll()

@@ -78,8 +78,10 @@ func (t *table[K, V]) find(hash uint32, key K) *entry[K, V] {
 		// that the comparison of keys turns away.
 		x := tags ^ tag
 		for match := (x - eachTag) &^ x & (eachTag << tagBits); match != 0; match &= match - 1 {
-			e := b.slots[bits.TrailingZeros64(match)/8].Load()
-			if e != nil && e.hash == hash && e.key == key {
+			slot := bits.TrailingZeros64(match) / 8
+			e := b.slots[slot].Load()
+			// The tag comes after the entry: one that is just put into a slot whose tag was read before is not there yet.
+			if e != nil && e.hash == hash && e.key == key && uint8(b.tags.Load()>>(8*slot)) == uint8(tag) {
 				return e
 			}
 		}

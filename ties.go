@@ -12,6 +12,7 @@ import (
 // gets them with the first of these, and keeps them when it is renamed.
 type ties struct {
 	entry      any          // the *entry[K, V]; guarded by the map's lock, as are
+	named      int64        // when the entry got its key by Rename; 0 if it did not
 	leases     atomic.Int32 // read without the lock, as is cost
 	loaded     any          // the weak.Pointer[boxed[V]] to the value that was loaded last, and
 	loadedAt   int64        // when
@@ -23,9 +24,9 @@ type ties struct {
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
 	ends   []*func(Cause)
-	closed chan struct{}      // by done
-	ctx    context.Context    // by context
-	unbind func() (done bool) // from the context that ends the entry
+	closed chan struct{}   // by done
+	ctx    context.Context // by context
+	unbind func()          // from the context that ends the entry
 }
 
 // whenEnded calls fn when the entry ends, or now if it has, unless cancel is called before.
@@ -93,7 +94,7 @@ func (t *ties) context() context.Context {
 }
 
 // bind has unbind undo what binds the entry to a context, and undoes what did so before.
-func (t *ties) bind(unbind func() bool) {
+func (t *ties) bind(unbind func()) {
 	t.mu.Lock()
 	before := t.unbind
 	t.unbind = unbind
@@ -187,11 +188,13 @@ func (m *RobustSessionMap[K, V]) bind(ctx context.Context, key K, box *boxed[V])
 		return false
 	}
 	self, tied := weak.Make(m), weak.Make(t)
-	t.bind(context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		if m, t := self.Value(), tied.Value(); m != nil && t != nil {
 			m.endTied(t, ContextDone)
 		}
-	}))
+	})
+	callbacks := m.callbacks
+	t.bind(func() { callbacks.run("BindContext", func() { stop() }) }) // the context may be of any kind
 	return true
 }
 

@@ -352,7 +352,7 @@ func TestRoundsFindsLeaks(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d of %d planted leaks found", found, *plantedRuns*len(planted))
+	t.Logf("found=%d planted=%d", found, *plantedRuns*len(planted))
 }
 
 func TestRoundsPassesCleanPrograms(t *testing.T) {
@@ -371,7 +371,7 @@ func TestRoundsPassesCleanPrograms(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d of %d clean programs passed", passed, *cleanRuns*len(clean))
+	t.Logf("passed=%d clean=%d", passed, *cleanRuns*len(clean))
 }
 
 func TestRoundsReport(t *testing.T) {

@@ -310,6 +310,8 @@ func TestPause(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	b := open(t, server.URL+"/")
+	// A question that is under way when the page is hidden is answered still, perhaps with what comes after: it is waited for.
+	eval[any](b, `{ const real = fetch; window.underWay = 0; window.fetch = (...args) => { underWay++; return real(...args).finally(() => underWay--) } }`)
 
 	hide := func(hidden bool) {
 		eval[any](b, fmt.Sprintf(`Object.defineProperty(document, 'hidden', { configurable: true, get: () => %v }), document.dispatchEvent(new Event('visibilitychange'))`, hidden))
@@ -331,14 +333,14 @@ func TestPause(t *testing.T) {
 		m.Clear()
 		b.until(cell("agents", live) + ` === '0'`)
 		test.stop()
-		b.until(`performance.getEntriesByType('resource').every(e => e.responseEnd > 0)`)
+		b.until(`underWay === 0`)
 		before := asked.Load()
 		m.Set("a", 1)
 		start := eval[float64](b, `performance.now()`)
 		ahead()
 		assert.Greater(t, eval[float64](b, `performance.now()`)-start, 15_000., name)
 		assert.Equal(t, "0", eval[string](b, cell("agents", live)), name)
-		assert.LessOrEqual(t, asked.Load(), before+1, "one may have been under way: "+name)
+		assert.LessOrEqual(t, asked.Load(), before+1, "one that was broken off may come late: "+name)
 		test.resume()
 		b.until(cell("agents", live) + ` === '1'`)
 	}
