@@ -9,14 +9,14 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+
+	"github.com/sessionmap/sessionmap/proof/overlay"
 )
 
 const (
@@ -41,13 +41,13 @@ func shake(dir string, procs, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	overlay, err := replace(dir, scratch)
+	replaced, err := overlay.Write(dir, scratch, rewrite, nil)
 	if err != nil {
 		return err
 	}
 	for _, n := range procs {
 		fmt.Printf("GOMAXPROCS=%s\n", n)
-		c := exec.Command("go", append([]string{"test", "-count=1", "-overlay", overlay, "-skip", skipped, "."}, args...)...)
+		c := exec.Command("go", append([]string{"test", "-count=1", "-overlay", replaced, "-skip", skipped, "."}, args...)...)
 		c.Dir, c.Env = dir, append(os.Environ(), "GOMAXPROCS="+n)
 		c.Stdout, c.Stderr = os.Stdout, os.Stderr
 		if err := c.Run(); err != nil {
@@ -57,36 +57,10 @@ func shake(dir string, procs, args []string) error {
 	return nil
 }
 
-// replace writes the library's files that use sync/atomic anew, and returns the file that tells go build of them.
-func replace(dir, scratch string) (overlay string, err error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		return "", err
+// rewrite has a file use the shaken atomics.
+func rewrite(name, source string) (string, error) {
+	if strings.HasSuffix(name, "_test.go") && name != "export_test.go" {
+		return source, nil
 	}
-	var all struct{ Replace map[string]string }
-	all.Replace = make(map[string]string)
-	for _, file := range files {
-		source, err := os.ReadFile(file)
-		if err != nil {
-			return "", err
-		}
-		if strings.HasSuffix(file, "_test.go") && !strings.HasSuffix(file, "export_test.go") || !strings.Contains(string(source), standard) {
-			continue
-		}
-		from, err := filepath.Abs(file)
-		if err != nil {
-			return "", err
-		}
-		to := filepath.Join(scratch, filepath.Base(file))
-		if err := os.WriteFile(to, []byte(strings.Replace(string(source), standard, shaken, 1)), 0o600); err != nil {
-			return "", err
-		}
-		all.Replace[from] = to
-	}
-	overlay = filepath.Join(scratch, "overlay.json")
-	text, err := json.Marshal(all)
-	if err != nil {
-		return "", err
-	}
-	return overlay, os.WriteFile(overlay, text, 0o600)
+	return strings.Replace(source, standard, shaken, 1), nil
 }

@@ -1,0 +1,80 @@
+//go:build explore
+
+package main_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sessionmap/sessionmap/proof/stepped"
+)
+
+var (
+	bound  = flag.Int("bound", 2, "preemptions")
+	budget = flag.Int("budget", 0, "executions of a scenario at most; 0 is no limit")
+	random = flag.Int("random", 0, "executions of each scenario in orders by chance besides")
+	order  = flag.String("order", "", "follow this order")
+	shard  = flag.String("shard", "0/1", "which of how many parts of the scenarios")
+)
+
+// TestExplore runs each scenario in every order.
+func TestExplore(t *testing.T) {
+	debug.SetGCPercent(-1) // what is freed could come back under the same address within an execution
+	var part, parts int
+	if _, err := fmt.Sscanf(*shard, "%d/%d", &part, &parts); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range slices.Concat(scenarios, groupScenarios) {
+		if i%parts == part {
+			t.Run(s.name, func(t *testing.T) { explore(t, s) })
+		}
+	}
+}
+
+func explore(t *testing.T, s scenario) {
+	x := &stepped.Explorer{Bound: *bound}
+	if *order != "" {
+		x.Trace = true
+		if err := x.Replay(*order); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, x, s)
+		return
+	}
+	whole := 1
+	for execute(t, x, s); x.Next(); execute(t, x, s) {
+		if done, _, redundant := x.Executions(); *budget > 0 && done+redundant >= *budget {
+			whole = 0
+			break
+		}
+	}
+	x.Random(rand.New(rand.NewPCG(1, 2)))
+	for range *random {
+		execute(t, x, s)
+	}
+	executions, steps, redundant := x.Executions()
+	t.Logf("scenarios=1 whole=%d executions=%d steps=%d redundant=%d", whole, executions, steps, redundant)
+}
+
+func execute(t *testing.T, x *stepped.Explorer, s scenario) {
+	stepped.ResetClock(s.fine)
+	stepped.Hash = stepped.Spread
+	if s.collide {
+		stepped.Hash = stepped.Collide
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, s)
+		if err := x.Execute(stepped.Scenario{Tasks: w.tasks(), Check: w.check, Always: w.always, Close: w.close}); err != nil {
+			panic(fmt.Sprintf("%s: %v", s.name, err)) // the tasks may wait for each other
+		}
+	})
+	if done, _, redundant := x.Executions(); (done+redundant)%500 == 0 {
+		runtime.GC()
+	}
+}

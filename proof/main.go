@@ -1,0 +1,289 @@
+// Proof runs what holds the library's promises at length, and writes RELIABILITY.md.
+//
+//	go run ./proof                    # everything: an afternoon on two cores
+//	go run ./proof -only model,fuzz   # these parts
+//	go run ./proof -list              # what there is
+//	go run ./proof -check             # that RELIABILITY.md says what was found, and names tests that exist
+//
+// A part is a command, given in parts.go. Its figures are in its output, as name=number, and are kept in figures.json;
+// reliability.md.tmpl is the text around them. The short forms of all parts are in .ci/run.
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+)
+
+const (
+	figuresFile = "proof/figures.json"
+	report      = "RELIABILITY.md"
+)
+
+//go:embed reliability.md.tmpl
+var text string
+
+func main() {
+	log.SetFlags(0)
+	only := flag.String("only", "", "these `parts`, with commas between")
+	list := flag.Bool("list", false, "tell the parts and their commands")
+	check := flag.Bool("check", false, "see whether "+report+" is up to date")
+	flag.Parse()
+	var err error
+	switch {
+	case *list:
+		for _, p := range parts {
+			fmt.Printf("%-16s %s\n", p.name, p.command)
+		}
+	case *check:
+		err = checkReport()
+	default:
+		err = prove(*only)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// A result is what a part found when it last passed.
+type result struct {
+	Figures map[string]float64
+	Seconds float64
+	Go      string
+	Date    string
+}
+
+// prove runs the parts and keeps what those found that pass.
+func prove(only string) error {
+	chosen, err := choose(only)
+	if err != nil {
+		return err
+	}
+	for _, p := range chosen {
+		if p.needs != "" {
+			if _, e := exec.LookPath(p.needs); e != nil {
+				fmt.Printf("==> %s: left out: %v\n", p.name, e)
+				continue
+			}
+		}
+		fmt.Printf("==> %s: %s\n", p.name, p.command)
+		r, e := p.run()
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", p.name, e))
+			continue
+		}
+		if e := keep(p.name, r); e != nil {
+			return e
+		}
+	}
+	return err
+}
+
+func choose(only string) ([]part, error) {
+	if only == "" {
+		return parts, nil
+	}
+	var chosen []part
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no part %q; -list tells which there are", name)
+		}
+		chosen = append(chosen, parts[i])
+	}
+	return chosen, nil
+}
+
+func (p part) run() (result, error) {
+	began := time.Now()
+	out, err := exec.Command("bash", "-e", "-o", "pipefail", "-c", p.command).CombinedOutput()
+	if err != nil {
+		log := filepath.Join(os.TempDir(), "proof-"+p.name+".log")
+		lines := strings.SplitAfter(string(out), "\n")
+		fmt.Print(strings.Join(lines[max(0, len(lines)-50):], ""))
+		return result{}, errors.Join(fmt.Errorf("%w; its output is in %s", err, log), os.WriteFile(log, out, 0o666))
+	}
+	figures := figuresIn(string(out))
+	fmt.Println(figures)
+	if len(figures) == 0 {
+		return result{}, errors.New("no figures in the output")
+	}
+	return result{Figures: figures, Seconds: time.Since(began).Round(time.Second).Seconds(), Go: runtime.Version(), Date: time.Now().Format(time.DateOnly)}, nil
+}
+
+var (
+	pairs = regexp.MustCompile(`(?m)(?:^|: )((?:[a-z]+=\S+ ?)+)$`)
+	execs = regexp.MustCompile(`(?m)^fuzz: elapsed: (\S+), execs: (\d+) `)
+	fuzzy = regexp.MustCompile(`(?m)^(ok|PASS)`)
+	okays = regexp.MustCompile(`(?m)^--- PASS: `)
+)
+
+// figuresIn adds up the figures in the output of a command. In kind=full calls=3 the figure is that of "full calls".
+func figuresIn(out string) map[string]float64 {
+	figures := make(map[string]float64)
+	for _, line := range pairs.FindAllStringSubmatch(out, -1) {
+		label := ""
+		for _, pair := range strings.Fields(line[1]) {
+			name, value, _ := strings.Cut(pair, "=")
+			if n, err := strconv.ParseFloat(value, 64); err == nil {
+				figures[label+name] += n
+			} else {
+				label += value + " "
+			}
+		}
+	}
+	// The fuzzer counts up, for one target after the other.
+	for target := range slices.Values(fuzzy.Split(out, -1)) {
+		if counts := execs.FindAllStringSubmatch(target, -1); len(counts) > 0 {
+			last := counts[len(counts)-1]
+			if elapsed, err := time.ParseDuration(last[1]); err == nil {
+				figures["seconds"] += elapsed.Seconds()
+			}
+			if n, err := strconv.ParseFloat(last[2], 64); err == nil {
+				figures["executions"] += n
+			}
+		}
+	}
+	if n := len(okays.FindAllString(out, -1)); n > 0 {
+		figures["tests"] = float64(n)
+	}
+	return figures
+}
+
+func readResults() (map[string]result, error) {
+	content, err := os.ReadFile(figuresFile)
+	if err != nil {
+		return nil, fmt.Errorf("run it in the root of the repository: %w", err)
+	}
+	var results map[string]result
+	if err := json.Unmarshal(content, &results); err != nil {
+		return nil, fmt.Errorf("%s: %w", figuresFile, err)
+	}
+	return results, nil
+}
+
+// keep adds what a part found to the results, and writes the report of them if there are those of all parts.
+func keep(name string, r result) error {
+	results, err := readResults()
+	if err != nil {
+		return err
+	}
+	results[name] = r
+	content, err := json.MarshalIndent(results, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(figuresFile, append(content, '\n'), 0o666); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if _, ok := results[p.name]; !ok {
+			fmt.Printf("(%s is not written yet: %s has not been run)\n", report, p.name)
+			return nil
+		}
+	}
+	rendered, err := render(results)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(report, rendered, 0o666)
+}
+
+// render returns the report of the results.
+func render(results map[string]result) ([]byte, error) {
+	functions := template.FuncMap{
+		"figure": func(part, name string) (string, error) {
+			n, ok := results[part].Figures[name]
+			if !ok {
+				return "", fmt.Errorf("%s: %q is not among the figures of %s: %v", figuresFile, name, part, slices.Sorted(maps.Keys(results[part].Figures)))
+			}
+			return grouped(n), nil
+		},
+		"commands": func() string {
+			var b strings.Builder
+			for _, p := range parts {
+				fmt.Fprintf(&b, "%s # %s, %s, %s\n", p.command, p.name, results[p.name].Go, results[p.name].Date)
+			}
+			return b.String()
+		},
+		"grouped": func(n int) string { return grouped(float64(n)) },
+		"took":    func(part string) string { return (time.Duration(results[part].Seconds) * time.Second).String() },
+	}
+	t, err := template.New(report).Funcs(functions).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = t.Execute(&out, nil)
+	return out.Bytes(), err
+}
+
+// grouped writes 1234567 as 1,234,567.
+func grouped(n float64) string {
+	s := strconv.FormatFloat(n, 'f', -1, 64)
+	whole, _, _ := strings.Cut(s, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// checkReport reports whether the report is that of the results, and names only tests that there are.
+func checkReport() error {
+	results, err := readResults()
+	if err != nil {
+		return err
+	}
+	want, err := render(results)
+	if err != nil {
+		return err
+	}
+	got, err := os.ReadFile(report)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("%s is not what the template and %s say: run go run ./proof -only followed by the part that changed", report, figuresFile)
+	}
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		return err
+	}
+	more, err := filepath.Glob("*/*_test.go")
+	if err != nil {
+		return err
+	}
+	var sources bytes.Buffer
+	for _, file := range append(files, more...) {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		sources.Write(source)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(want), -1)
+	if len(named) == 0 {
+		return fmt.Errorf("%s names no tests", report)
+	}
+	for _, name := range named {
+		if !bytes.Contains(sources.Bytes(), []byte("func "+name[1]+"(")) {
+			err = errors.Join(err, fmt.Errorf("%s: there is no test %s", report, name[1]))
+		}
+	}
+	return err
+}

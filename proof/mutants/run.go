@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A library is the package's files, by name.
+type library struct {
+	dir   string
+	files map[string]string // without tests
+	rest  map[string]string // tests, go.mod, go.sum and package shaky
+}
+
+func readLibrary(dir string) (*library, error) {
+	l := &library{dir: dir, files: make(map[string]string), rest: make(map[string]string)}
+	for _, pattern := range []string{"*.go", "go.mod", "go.sum"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range found {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			name := filepath.Base(path)
+			if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+				l.files[name] = string(content)
+			} else {
+				l.rest[name] = string(content)
+			}
+		}
+	}
+	shaky, err := os.ReadFile(filepath.Join(dir, "proof", "shaky", "shaky.go"))
+	l.rest["shaky/shaky.go"] = string(shaky)
+	return l, err
+}
+
+// build builds the tests of the library with some files changed or added. The returned directory has the test binary.
+func (l *library) build(changed map[string]string) (dir, complaints string, err error) {
+	dir, err = os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return "", "", err
+	}
+	if err := os.Mkdir(filepath.Join(dir, "shaky"), 0o700); err != nil {
+		return dir, "", err
+	}
+	for _, files := range []map[string]string{l.rest, l.files, changed} {
+		for name, content := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				return dir, "", err
+			}
+		}
+	}
+	out, err := command(context.Background(), dir, 0, "go", "test", "-c", "-vet=off", "-gcflags=-e", "-o", binary, ".")
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return dir, out, nil
+	}
+	return dir, "", err
+}
+
+const binary = "./mutants.test"
+
+// runTogether grafts the mutants into one binary and runs each.
+func (l *library) runTogether(mutants []mutant, jobs int, t *tally) error {
+	numbered := make(map[int]mutant)
+	for i, m := range mutants {
+		numbered[i+1] = m
+	}
+	dir, err := l.buildTogether(numbered, t)
+	defer os.RemoveAll(dir)
+	if err != nil {
+		return err
+	}
+	// Some tests do not run beside grafts: those of what is inlined, and so of what is allocated.
+	out, err := command(context.Background(), dir, 0, binary)
+	if err != nil {
+		skipped := strings.Join(failed(out), "|")
+		if skipped == "" {
+			return fmt.Errorf("the tests fail with no mutant selected: %w\n%s", err, out)
+		}
+		fmt.Printf("(beside grafts: without %s)\n", skipped)
+		return l.runEach(dir, numbered, jobs, t, "-test.skip", "^("+skipped+")$")
+	}
+	return l.runEach(dir, numbered, jobs, t)
+}
+
+// buildTogether drops those mutants of which the compiler complains.
+func (l *library) buildTogether(mutants map[int]mutant, t *tally) (dir string, err error) {
+	for {
+		files, err := l.graft(mutants)
+		if err != nil {
+			return "", err
+		}
+		files["mutant.go"] = selector
+		dir, complaints, err := l.build(files)
+		if err != nil || complaints == "" {
+			return dir, err
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+		blamed := make(map[int]bool)
+		for _, match := range regexp.MustCompile(complaint+`(\d+):`).FindAllStringSubmatch(complaints, -1) {
+			n, err := strconv.Atoi(match[1])
+			if err != nil {
+				return "", err
+			}
+			blamed[n] = true
+		}
+		if len(blamed) == 0 {
+			return "", fmt.Errorf("the grafts do not build:\n%s", complaints)
+		}
+		for n := range blamed {
+			t.tell(mutants[n], doesNotBuild)
+			delete(mutants, n)
+		}
+	}
+}
+
+func (l *library) runEach(dir string, mutants map[int]mutant, jobs int, t *tally, args ...string) error {
+	var work sync.WaitGroup
+	queue := make(chan int)
+	for range jobs {
+		work.Go(func() {
+			for n := range queue {
+				if verdict := run(dir, n, args...); verdict != survives {
+					t.tell(mutants[n], verdict)
+				} else {
+					t.retry(mutants[n])
+				}
+			}
+		})
+	}
+	for _, n := range slices.Sorted(maps.Keys(mutants)) {
+		queue <- n
+	}
+	close(queue)
+	work.Wait()
+	return nil
+}
+
+// runAlone builds the tests with one mutant in the place of the original. One that survives is given a second try, in
+// which all atomics are shaken (see package shaky): then a race is likely that is rare otherwise. In a third all
+// interleavings of some calls are tried (see proof/explore).
+func (l *library) runAlone(m mutant, t *tally) error {
+	changed := map[string]string{m.file: m.source}
+	verdict, err := l.verdict(changed)
+	if err == nil && verdict == survives {
+		for name, source := range l.files {
+			if name == m.file {
+				source = m.source
+			}
+			changed[name] = strings.Replace(source, `"sync/atomic"`, `atomic "github.com/sessionmap/sessionmap/shaky"`, 1)
+		}
+		if verdict, err = l.verdict(changed, "-test.skip", "Allocations|DoesNotGrow"); verdict != survives && verdict != doesNotBuild {
+			verdict = "shaken: " + verdict
+		}
+	}
+	if err == nil && verdict == survives {
+		verdict, err = l.explored(m)
+	}
+	if err == nil {
+		t.tell(m, verdict)
+	}
+	return err
+}
+
+// explored runs proof/explore on the library with a mutant in it.
+func (l *library) explored(m mutant) (verdict string, err error) {
+	dir, err := os.MkdirTemp("", "mutants-")
+	defer os.RemoveAll(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, files := range []map[string]string{l.rest, l.files, {m.file: m.source}} {
+		for name, content := range files {
+			if !strings.Contains(name, "/") {
+				err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+			}
+		}
+	}
+	err = errors.Join(err, os.CopyFS(filepath.Join(dir, "proof"), os.DirFS(filepath.Join(l.dir, "proof"))))
+	if err != nil {
+		return "", err
+	}
+	out, err := command(context.Background(), dir, 0, "go", "-C", "proof", "run", "./explore", "-dir", "..")
+	if err == nil {
+		return survives, nil
+	}
+	if found := regexp.MustCompile(`(?m)^panic: ([^:]+)`).FindStringSubmatch(out); found != nil {
+		return "explored: " + found[1], nil
+	}
+	return "", fmt.Errorf("exploring %s: %w\n%s", m.name, err, out)
+}
+
+// verdict builds the tests with files changed, and runs them.
+func (l *library) verdict(changed map[string]string, args ...string) (verdict string, err error) {
+	dir, complaints, err := l.build(changed)
+	defer os.RemoveAll(dir)
+	if complaints != "" {
+		return doesNotBuild, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return run(dir, 0, args...), nil
+}
+
+// timeout is how long the tests may take, which do in a tenth of it without a fault.
+const timeout = time.Minute
+
+// run runs the tests with mutant n selected, and returns which failed first.
+func run(dir string, n int, args ...string) (verdict string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*timeout)
+	defer cancel()
+	out, err := command(ctx, dir, n, binary, append(args, "-test.failfast", "-test.timeout", timeout.String())...)
+	switch hanging := regexp.MustCompile(`running tests:\s+(\w+)`).FindStringSubmatch(out); {
+	case err == nil:
+		return survives
+	case hanging != nil:
+		return hanging[1] + " hangs"
+	case ctx.Err() != nil:
+		return "hangs"
+	}
+	if tests := failed(out); len(tests) > 0 {
+		return tests[0]
+	}
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return "fails"
+}
+
+// failed returns the tests that failed.
+func failed(out string) (names []string) {
+	for line := range strings.Lines(out) {
+		if name, ok := strings.CutPrefix(line, "--- FAIL: "); ok {
+			names = append(names, strings.Fields(name)[0])
+		}
+	}
+	return names
+}
+
+func command(ctx context.Context, dir string, mutant int, name string, args ...string) (out string, err error) {
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir, c.Env = dir, append(os.Environ(), "GOWORK=off", fmt.Sprintf("%s=%d", selection, mutant))
+	var b bytes.Buffer
+	c.Stdout, c.Stderr = &b, &b
+	err = c.Run()
+	return b.String(), err
+}
