@@ -1,0 +1,86 @@
+package sessionleak
+
+import (
+	"fmt"
+	"go/ast"
+	"go/types"
+	"slices"
+)
+
+// created reports sweeps that go by the time at which a session was made, though it is read later: those in use end too.
+func created(p *Program) {
+	for _, v := range p.verdicts {
+		if !hasWord(v.c.v.Name(), "session", "sessions", "conn", "conns", "connections", "client", "clients", "agent", "agents", "conversations", "chats", "users", "players", "peers", "histories", "contexts") {
+			continue
+		}
+		elem := elemType(v.c.typ)
+		if elem == nil || !slices.ContainsFunc(v.growth, func(a access) bool { return p.evidence(v.c, a) == session }) {
+			continue
+		}
+		for _, a := range v.c.accesses {
+			if a.what != remove {
+				continue
+			}
+			field := a.at.in.sweptBy(a, deref(elem))
+			if field == nil || p.renewed(field) || usedLast(deref(elem)) || !p.readElsewhere(v.c, a) {
+				continue
+			}
+			p.report(Finding{Rule: RuleCreated, Pos: a.at.pos, Container: v.Container,
+				Message: fmt.Sprintf("%s is swept by %s, which no access renews: a session in use ends too", v.c.name(), field.Name()),
+				Related: []Related{{v.growth[0].at.pos, "inserts"}},
+			})
+			break
+		}
+	}
+}
+
+// sweptBy returns the field of the elements with the time of creation that the condition of a removal looks at.
+func (f *function) sweptBy(a access, elem types.Type) *types.Var {
+	s, ok := elem.Underlying().(*types.Struct)
+	if !ok {
+		return nil
+	}
+	var field *types.Var
+	for _, sc := range a.at.scopes {
+		ifs, ok := sc.node.(*ast.IfStmt)
+		if !ok || sc.kind != expired {
+			continue
+		}
+		ast.Inspect(ifs.Cond, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			v, ok := f.pkg.Info.Uses[sel.Sel].(*types.Var)
+			if ok && v.IsField() && hasWord(v.Name(), "created", "creation", "create", "started", "start", "begin", "began", "opened", "born", "since", "added", "connected", "ctime") {
+				for x := range s.Fields() {
+					if x == v {
+						field = v.Origin()
+					}
+				}
+			}
+			return true
+		})
+	}
+	return field
+}
+
+// renewed reports whether a field is set after its struct is made.
+func (p *Program) renewed(field *types.Var) bool {
+	return slices.ContainsFunc(p.assigned[field], func(a assignment) bool { return !a.literal })
+}
+
+// usedLast reports whether a struct has a field for the last use.
+func usedLast(t types.Type) bool {
+	for v := range t.Underlying().(*types.Struct).Fields() {
+		if hasWord(v.Name(), "last", "seen", "access", "accessed", "active", "activity", "used", "updated", "touched", "touch", "expires", "expiry") {
+			return true
+		}
+	}
+	return false
+}
+
+// readElsewhere reports whether something else than the sweep looks an element up.
+func (p *Program) readElsewhere(c *container, sweep access) bool {
+	return slices.ContainsFunc(c.accesses, func(a access) bool { return a.what == read && a.at.in.outermost() != sweep.at.in.outermost() })
+}

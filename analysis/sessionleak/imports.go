@@ -1,0 +1,88 @@
+package sessionleak
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// usesTime reports whether the packages time and sessionmap can be imported, and named so, where the map is made.
+func (r *rewrite) usesTime(made ast.Expr) bool {
+	return canImport(r.file(made), r.c.pkg, "time") && !shadowed(r.c.pkg, "time", made.Pos()) && !shadowed(r.c.pkg, "sessionmap", made.Pos())
+}
+
+// canImport reports whether a name is free in a file, or is that package's already.
+func canImport(file *ast.File, pi *packageInfo, name string) bool {
+	if pi.Types.Scope().Lookup(name) != nil {
+		return false
+	}
+	for _, spec := range file.Imports {
+		path, _ := strconv.Unquote(spec.Path.Value)
+		own := path == name || path == library && name == "sessionmap"
+		switch {
+		case path == "C":
+			return false // its declaration has to stay as it is
+		case spec.Name != nil && (own || spec.Name.Name == name):
+			return false
+		case spec.Name == nil && !own && path[strings.LastIndex(path, "/")+1:] == name:
+			return false
+		}
+	}
+	return true
+}
+
+// shadowed reports whether a name is something else than a package at a position.
+func shadowed(pi *packageInfo, name string, pos token.Pos) bool {
+	scope := pi.Types.Scope().Innermost(pos)
+	if scope == nil {
+		return true
+	}
+	_, obj := scope.LookupParent(name, pos)
+	_, isPackage := obj.(*types.PkgName)
+	return obj != nil && !isPackage
+}
+
+// importEdits adds the imports that are not there: those of the standard library before the others.
+func importEdits(file *ast.File, paths ...string) []Edit {
+	var own, others string
+	for _, path := range paths {
+		quoted := strconv.Quote(path)
+		switch {
+		case slices.ContainsFunc(file.Imports, func(s *ast.ImportSpec) bool { return s.Path.Value == quoted }):
+		case strings.Contains(path, "."):
+			others += "\n\n" + quoted
+		default:
+			own += quoted + "\n"
+		}
+	}
+	if own+others == "" {
+		return nil
+	}
+	if len(file.Imports) == 0 {
+		var edits []Edit // one for each, as another fix may need fewer
+		for path := range strings.FieldsSeq(own + others) {
+			edits = append(edits, Edit{file.Name.End(), file.Name.End(), "\n\nimport " + path})
+		}
+		return edits
+	}
+	decl := importsOf(file)
+	first, last := decl.Specs[0], decl.Specs[len(decl.Specs)-1]
+	edits := []Edit{{first.Pos(), first.Pos(), own}, {last.End(), last.End(), others}}
+	if !decl.Lparen.IsValid() {
+		edits = []Edit{{first.Pos(), first.Pos(), "("}, {first.Pos(), first.Pos(), "\n" + own}, {last.End(), last.End(), others}, {last.End(), last.End(), "\n)"}}
+	}
+	return slices.DeleteFunc(edits, func(e Edit) bool { return e.Text == "" })
+}
+
+// importsOf returns the first declaration of imports.
+func importsOf(file *ast.File) *ast.GenDecl {
+	for _, d := range file.Decls {
+		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.IMPORT {
+			return g
+		}
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package sessionleak
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A layer is what makes a removal happen.
+type layer int
+
+const (
+	byCaller   layer = iota // whoever calls an exported function, or one that is stored somewhere
+	byDefer                 // the end of the function that inserted
+	bySweep                 // a timer, or a look at all elements
+	byContext               // the end of a context, a connection, a blocking loop
+	byBound                 // a size that is reached
+	byEvent                 // a message or an event
+	byLookup                // a look at the same key once it has expired
+	byTeardown              // the end of the container itself
+)
+
+var layerNames = [...]string{"caller", "defer", "sweep", "end of work", "bound", "event", "lookup", "teardown"}
+
+func (l layer) String() string { return layerNames[l] }
+
+// lost reports whether a removal by this layer alone may never come.
+func (l layer) lost() bool { return l == byEvent || l == byLookup || l == byTeardown }
+
+// layers maps those that a removal has to what they are called in the code.
+type layers map[layer]string
+
+func (l layers) add(more layers) {
+	for k, v := range more {
+		if _, ok := l[k]; !ok {
+			l[k] = v
+		}
+	}
+}
+
+// sorted returns the layers, those that can be relied upon first.
+func (l layers) sorted() []layer { return slices.Sorted(maps.Keys(l)) }
+
+// layersOf tells what makes a statement run: its innermost scope that decides, else what makes its function run.
+func (p *Program) layersOf(at place) layers {
+	inLoop, lookup := false, false
+	for _, s := range at.scopes {
+		inLoop = inLoop || s.kind == looped
+	}
+	for _, s := range slices.Backward(at.scopes) {
+		switch s.kind {
+		case ticks:
+			return layers{bySweep: ""}
+		case ended:
+			return layers{byContext: ""}
+		case bounded:
+			return layers{byBound: ""}
+		case event:
+			return layers{byEvent: s.label}
+		case expired:
+			if inLoop {
+				return layers{bySweep: ""}
+			}
+			lookup = true
+		case received:
+			senders := p.sends[s.label]
+			if len(senders) == 0 {
+				return layers{byEvent: "a message on a channel"}
+			}
+			found := make(layers)
+			for _, sender := range senders {
+				found.add(p.layersOf(sender))
+			}
+			return found
+		}
+	}
+	found := maps.Clone(p.layersOfFunction(at.in))
+	if _, ok := found[byCaller]; ok && lookup {
+		delete(found, byCaller)
+		found[byLookup] = ""
+	}
+	return found
+}
+
+// layersOfFunction returns what makes a function run. It goes around in the functions that it comes from until nothing is
+// added any more.
+func (p *Program) layersOfFunction(f *function) layers {
+	if found, ok := p.runBy[f]; ok {
+		return found
+	}
+	callers := p.callers(f)
+	for _, g := range callers {
+		if p.runBy[g] == nil {
+			p.runBy[g] = make(layers)
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, g := range callers {
+			before := len(p.runBy[g])
+			p.runBy[g].add(p.runsBy(g))
+			changed = changed || len(p.runBy[g]) > before
+		}
+	}
+	return p.runBy[f]
+}
+
+// callers returns the functions that f comes to run from, and f, each after those that it comes from if it can be.
+func (p *Program) callers(f *function) []*function {
+	var order []*function
+	seen := make(map[*function]bool)
+	var from func(at place)
+	visit := func(g *function) {
+		if seen[g] {
+			return
+		}
+		seen[g] = true
+		for _, e := range g.runs {
+			from(e.at)
+		}
+		order = append(order, g)
+	}
+	received := make(map[string]bool)
+	from = func(at place) {
+		for _, s := range at.scopes {
+			if senders := p.sends[s.label]; s.label != "" && len(senders) > 0 && !received[s.label] {
+				received[s.label] = true
+				for _, sender := range senders {
+					from(sender)
+				}
+			}
+		}
+		visit(at.in)
+	}
+	visit(f)
+	return order
+}
+
+// runsBy returns what makes a function run, as far as that is known of those that call it.
+func (p *Program) runsBy(f *function) layers {
+	found := make(layers)
+	for _, e := range f.runs {
+		switch e.how {
+		case deferred:
+			found.add(layers{byDefer: ""})
+		case timed:
+			found.add(layers{bySweep: ""})
+		case finally:
+			found.add(layers{byContext: ""})
+		case handler:
+			found.add(layers{byEvent: e.label})
+		case called:
+			found.add(p.layersOf(e.at))
+		case stored:
+			found.add(layers{byCaller: ""})
+		}
+	}
+	if f.exported() || len(f.runs) == 0 {
+		if f.servesHTTP() && ends(f.name()) {
+			found.add(layers{byEvent: "the request that " + f.name() + " serves"})
+			return found
+		}
+		found.add(layers{byCaller: f.name()})
+	}
+	return found
+}
+
+// servesHTTP reports whether f has the parameters of an HTTP handler.
+func (f *function) servesHTTP() bool {
+	if f.obj == nil {
+		return false
+	}
+	return isHTTPHandler(f.obj.Type())
+}
+
+var setupPrefixes = strings.Fields(`new make init register with parse load compile must setup configure build decode unmarshal read scan clone
+	copy default option apply import merge from`)
+
+// setup reports whether a function runs while things are made, not while sessions come: by its name, or because all that call
+// it do.
+func (p *Program) setup(f *function) bool {
+	if is, ok := p.setsUp[f]; ok {
+		return is
+	}
+	callers := p.callers(f)
+	for _, g := range callers {
+		if _, ok := p.setsUp[g]; !ok {
+			p.setsUp[g] = true
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, g := range callers {
+			if p.setsUp[g] && !p.mayBeSetup(g) {
+				p.setsUp[g], changed = false, true
+			}
+		}
+	}
+	return p.setsUp[f]
+}
+
+func (p *Program) mayBeSetup(f *function) bool {
+	if f.obj != nil {
+		words := split(f.obj.Name())
+		if len(words) > 0 && slices.Contains(setupPrefixes, words[0]) && p.Words.judge(f.obj.Name()) != session {
+			return true
+		}
+		if f.obj.Exported() || f.exported() {
+			return false
+		}
+	}
+	if len(f.runs) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(f.runs, func(e edge) bool {
+		return e.how != called && e.how != deferred || !p.setsUp[e.at.in]
+	})
+}

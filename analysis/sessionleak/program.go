@@ -1,0 +1,411 @@
+package sessionleak
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"strings"
+)
+
+// A Program is what is known of some packages: in which functions their containers grow and shrink, and how these functions
+// come to run. Add each package after those that it imports, then ask for the Findings.
+type Program struct {
+	Words  Words
+	Covers map[string]bool // the paths of the packages that will be added
+
+	fset       *token.FileSet
+	whole      bool // all packages of the program are here, not one only
+	packages   []*packageInfo
+	functions  []*function
+	named      map[string]*function   // by types.Func.FullName
+	methods    map[string][]*function // by name
+	containers map[string]*container
+	order      []*container // containers as found
+	sends      map[string][]place
+	assigned   map[*types.Var][]assignment // to fields
+	stops      map[*types.Var]bool         // fields of timers, tickers and cancel functions that something stops, or that are handed on
+	uses       []use
+	passed     []pass
+	imported   func(*types.Func) *Effects // what functions outside do to their parameters; may be nil
+	findings   []Finding
+	verdicts   []verdict
+	added      map[*types.Package]bool
+	inContext  map[types.Object]bool // types of values of contexts, which live as long as these
+	companions map[*container]bool   // that have the same keys as one of sessions
+	runBy      map[*function]layers  // of those that have been asked for
+	setsUp     map[*function]bool    // of those that have been asked for
+	done       bool
+	reported   map[*types.Var]bool
+	remarks    remarks
+}
+
+// NewProgram returns an empty program. If it is whole, all packages of a program are to be added; otherwise what other
+// packages could do is left open.
+func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
+	return &Program{
+		Words: words, fset: fset, whole: whole,
+		named: make(map[string]*function), methods: make(map[string][]*function), containers: make(map[string]*container),
+		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), stops: make(map[*types.Var]bool),
+		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
+		remarks: make(remarks), reported: make(map[*types.Var]bool),
+	}
+}
+
+// packageInfo is a package with its types.
+type packageInfo struct {
+	prog   *Program
+	Types  *types.Package
+	Info   *types.Info
+	Files  []*ast.File           // that are looked at
+	Syntax []*ast.File           // all
+	owners map[*types.Var]string // the struct that a field belongs to
+	goMod  string                // the version of Go in go.mod, as 1.22
+}
+
+// A function is a declared one or a literal.
+type function struct {
+	pkg     *packageInfo
+	obj     *types.Func // nil for a literal
+	decl    *ast.FuncDecl
+	lit     *ast.FuncLit
+	body    *ast.BlockStmt
+	parent  *function // of a literal
+	params  []*types.Var
+	aliases map[*types.Var]ref
+	defined map[*types.Var]ast.Expr // what local variables are first set to
+	locals  map[*types.Var]*function
+	runs    []edge
+	calls   []*ast.CallExpr
+}
+
+func (f *function) name() string {
+	switch {
+	case f.obj != nil:
+		return f.obj.Name()
+	case f.parent != nil:
+		return "a function in " + f.outermost().name()
+	}
+	return "a function"
+}
+
+func (f *function) outermost() *function {
+	for f.parent != nil {
+		f = f.parent
+	}
+	return f
+}
+
+// exported reports whether code that is not in the program may call f.
+func (f *function) exported() bool {
+	if f.obj == nil || !f.obj.Exported() || f.pkg.Types.Name() == "main" {
+		return false
+	}
+	return !f.pkg.prog.whole || !internal(f.pkg.Types.Path())
+}
+
+func internal(path string) bool {
+	return strings.HasPrefix(path, "internal/") || strings.Contains(path, "/internal/") || strings.HasSuffix(path, "/internal")
+}
+
+// A place is where something happens: in a function, within scopes of it, the innermost last.
+type place struct {
+	in     *function
+	pos    token.Pos
+	scopes []scope
+}
+
+// An edge is one way in which a function comes to run.
+type edge struct {
+	how   way
+	at    place
+	label string
+}
+
+type way int
+
+const (
+	called   way = iota // by a plain call, or one in a goroutine of its own
+	deferred            // when the function at the place ends
+	timed               // by a timer
+	finally             // when a context, a connection or an object ends
+	handler             // when an event comes
+	stored              // by whoever finds it in a field or is given it
+)
+
+// A scope is a statement that decides whether and when what is in it runs.
+type scope struct {
+	kind  scopeKind
+	label string
+	node  ast.Node
+}
+
+type scopeKind int
+
+const (
+	ticks    scopeKind = iota // on the tick of a timer
+	ended                     // after a context or a blocking loop has ended
+	received                  // when a message comes from the channel in label
+	event                     // in the case of an event
+	bounded                   // if the container has reached a size
+	expired                   // if something is older than that
+	present                   // if the key is already there
+	looped                    // for each of some elements
+)
+
+// An assignment is a value given to a field.
+type assignment struct {
+	at      place
+	value   ast.Expr
+	literal bool // where the struct is made
+}
+
+// A container is a field or package variable that may grow, or the inner level of one.
+type container struct {
+	id       string
+	v        *types.Var
+	typ      types.Type
+	kind     kind
+	owner    string // the struct's name; "" for a package variable
+	pkg      *packageInfo
+	level    int
+	accesses []access
+}
+
+type kind int
+
+const (
+	other kind = iota
+	goMap
+	syncMap
+	wrapper // a type with the methods of a map
+	slice
+)
+
+// An access is what a function does to a container.
+type access struct {
+	what  action
+	at    place
+	key   evidence
+	expr  ast.Expr // the key, or what is inserted into a slice
+	value ast.Expr // what is inserted
+	node  ast.Node
+}
+
+type action int
+
+const (
+	grow   action = iota
+	remove        // one element
+	empty         // all elements at once
+	read
+	bound  // compares its length
+	escape // out of sight
+)
+
+// A ref names a container in an expression; level counts how often it is indexed.
+type ref struct {
+	v     *types.Var
+	level int
+}
+
+// Position returns where a finding is.
+func (p *Program) Position(pos token.Pos) token.Position { return p.fset.Position(pos) }
+
+// Add takes up a package.
+func (p *Program) Add(files []*ast.File, pkg *types.Package, info *types.Info, goVersion string) {
+	pi := &packageInfo{prog: p, Types: pkg, Info: info, Syntax: files, owners: make(map[*types.Var]string), goMod: goVersion}
+	p.packages, p.added[pkg] = append(p.packages, pi), true
+	for _, name := range pkg.Scope().Names() {
+		pi.fields(pkg.Scope().Lookup(name))
+	}
+	for _, file := range files {
+		if ast.IsGenerated(file) || strings.HasSuffix(p.fset.Position(file.Package).Filename, "_test.go") {
+			continue
+		}
+		pi.Files = append(pi.Files, file)
+		p.remarks.add(p.fset, file)
+		pi.declare(file)
+	}
+	for _, f := range p.functions {
+		if f.pkg == pi && f.parent == nil {
+			f.walk()
+		}
+	}
+}
+
+// fields notes whose fields these are.
+func (pi *packageInfo) fields(obj types.Object) {
+	if v, ok := obj.(*types.Var); ok {
+		if s, ok := v.Type().(*types.Struct); ok {
+			pi.fieldsOf(s, v.Name())
+		}
+		return
+	}
+	tn, ok := obj.(*types.TypeName)
+	if !ok || tn.IsAlias() {
+		return
+	}
+	if s, ok := tn.Type().Underlying().(*types.Struct); ok {
+		pi.fieldsOf(s, tn.Name())
+	}
+}
+
+func (pi *packageInfo) fieldsOf(s *types.Struct, owner string) {
+	for v := range s.Fields() {
+		if _, known := pi.owners[v]; known {
+			continue
+		}
+		pi.owners[v] = owner
+		t := v.Type()
+		if p, ok := t.(*types.Pointer); ok {
+			t = p.Elem()
+		}
+		if inner, ok := t.(*types.Struct); ok {
+			pi.fieldsOf(inner, owner+"."+v.Name())
+		}
+	}
+}
+
+func (pi *packageInfo) declare(file *ast.File) {
+	for _, d := range file.Decls {
+		decl, ok := d.(*ast.FuncDecl)
+		if !ok || decl.Body == nil {
+			continue
+		}
+		obj, ok := pi.Info.Defs[decl.Name].(*types.Func)
+		if !ok {
+			continue
+		}
+		f := &function{pkg: pi, obj: obj, decl: decl, body: decl.Body}
+		if decl.Recv != nil {
+			f.parameters(decl.Recv)
+			pi.prog.methods[obj.Name()] = append(pi.prog.methods[obj.Name()], f)
+		}
+		f.parameters(decl.Type.Params)
+		pi.prog.named[obj.FullName()] = f
+		pi.prog.functions = append(pi.prog.functions, f)
+	}
+}
+
+// parameters notes the parameters, the receiver first.
+func (f *function) parameters(list *ast.FieldList) {
+	for _, field := range list.List {
+		if len(field.Names) == 0 {
+			f.params = append(f.params, nil)
+		}
+		for _, name := range field.Names {
+			v, _ := f.pkg.Info.Defs[name].(*types.Var)
+			f.params = append(f.params, v)
+		}
+	}
+}
+
+// container returns the container that r names, which it makes up to now unknown.
+func (p *Program) container(pi *packageInfo, r ref, typ types.Type) *container {
+	v := r.v.Origin()
+	id := p.id(v, r.level)
+	if c := p.containers[id]; c != nil {
+		if c.v.Pos() != v.Pos() { // the same name in another scope
+			id = p.Position(v.Pos()).String() + id
+			if c := p.containers[id]; c != nil {
+				return c
+			}
+		} else {
+			return c
+		}
+	}
+	c := &container{id: id, v: v, typ: typ, kind: kindOf(typ), level: r.level, pkg: pi}
+	if v.IsField() {
+		c.owner = p.ownerOf(v)
+	}
+	p.containers[id] = c
+	p.order = append(p.order, c)
+	return c
+}
+
+func (p *Program) id(v *types.Var, level int) string {
+	path := ""
+	if v.Pkg() != nil {
+		path = v.Pkg().Path() + "."
+	}
+	owner := ""
+	switch {
+	case v.IsField():
+		owner = p.ownerOf(v) + "."
+	case v.Pkg() == nil || v.Parent() != v.Pkg().Scope():
+		owner = p.Position(v.Pos()).String() + "." // a parameter or a local variable
+	}
+	return path + owner + v.Name() + strings.Repeat("[]", level)
+}
+
+func (p *Program) ownerOf(v *types.Var) string {
+	for _, pi := range p.packages {
+		if pi.Types == v.Pkg() {
+			return pi.owners[v]
+		}
+	}
+	return ""
+}
+
+// kindOf tells what sort of container a type is.
+func kindOf(t types.Type) kind {
+	if t == nil {
+		return other
+	}
+	t = types.Unalias(t)
+	if p, ok := t.Underlying().(*types.Pointer); ok {
+		if k := kindOf(p.Elem()); k == syncMap || k == wrapper {
+			return k
+		}
+		return other
+	}
+	if named, ok := t.(*types.Named); ok {
+		obj := named.Obj()
+		if obj.Pkg() != nil && obj.Pkg().Path() == "sync" && obj.Name() == "Map" {
+			return syncMap
+		}
+		if isWrapper(named) {
+			return wrapper
+		}
+	}
+	switch t.Underlying().(type) {
+	case *types.Map:
+		return goMap
+	case *types.Slice:
+		return slice
+	}
+	return other
+}
+
+var (
+	inserting = []string{"Store", "LoadOrStore", "LoadOrCompute", "LoadAndStore", "Compute", "Set", "SetIfAbsent", "Upsert", "Put", "GetOrSet", "GetOrInsert", "Swap"}
+	removing  = []string{"Delete", "LoadAndDelete", "CompareAndDelete", "Del", "Remove", "RemoveCb", "Pop", "GetAndDel", "DeleteAndLoad"}
+	emptying  = []string{"Clear", "Purge", "Reset", "Flush"}
+)
+
+// isWrapper reports whether a type is a map with a lock: generic, called so, with methods to insert and to remove, and none
+// that would bound it. Others are seen from inside.
+func isWrapper(named *types.Named) bool {
+	if named.TypeArgs().Len() == 0 {
+		return false
+	}
+	if !hasWord(named.Obj().Name(), "map", "hmap") || hasWord(named.Obj().Name(), "ttl", "lru", "cache", "expiring", "robust") {
+		return false
+	}
+	if _, ok := named.Underlying().(*types.Struct); !ok {
+		if _, ok := named.Underlying().(*types.Slice); !ok { // the shards of cmap
+			return false
+		}
+	}
+	return hasMethod(named, inserting) && hasMethod(named, removing)
+}
+
+func hasMethod(named *types.Named, names []string) bool {
+	set := types.NewMethodSet(types.NewPointer(named))
+	for _, name := range names {
+		if sel := set.Lookup(named.Obj().Pkg(), name); sel != nil {
+			return true
+		}
+	}
+	return false
+}

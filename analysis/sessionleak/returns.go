@@ -1,0 +1,197 @@
+package sessionleak
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+
+	"golang.org/x/tools/go/cfg"
+)
+
+// returns reports functions that insert what they remove themselves before they end, but for some returns in between, or
+// for a panic of a function that they were given.
+func returns(p *Program) {
+	for _, v := range p.verdicts {
+		for _, in := range v.growth {
+			if p.evidence(v.c, in) != session {
+				continue
+			}
+			outs := ownRemovals(v.c, in)
+			if len(outs) == 0 {
+				continue
+			}
+			f := in.at.in
+			if missed := f.missed(in, outs); missed != nil {
+				p.report(Finding{Rule: RuleReturn, Pos: in.at.pos, Container: v.Container,
+					Message: fmt.Sprintf("%s[%s] is removed at the end of %s (%s), but not before the return at line %d: defer the removal",
+						v.c.name(), keyName(in.expr), f.name(), p.at([]Related{{Pos: outs[0].at.pos}}), p.Position(missed.Pos()).Line),
+					Related: []Related{{missed.Pos(), "returns without the removal"}, {outs[0].at.pos, "removes"}},
+				})
+			} else if call := f.calledBetween(in, outs); call != nil {
+				p.report(Finding{Rule: RuleReturn, Pos: in.at.pos, Container: v.Container,
+					Message: fmt.Sprintf("%s[%s] is removed at the end of %s (%s), but not if %s panics: defer the removal",
+						v.c.name(), keyName(in.expr), f.name(), p.at([]Related{{Pos: outs[0].at.pos}}), types.ExprString(call.Fun)),
+					Related: []Related{{call.Pos(), "may panic"}, {outs[0].at.pos, "removes"}},
+				})
+			}
+		}
+	}
+}
+
+// ownRemovals returns the removals of what in inserts, if they are all in the same function and none is deferred.
+func ownRemovals(c *container, in access) []access {
+	var outs []access
+	for _, a := range c.accesses {
+		switch {
+		case a.what == escape, a.what == bound, a.what == empty && a.at.in.outermost() != in.at.in.outermost() && !tearsDown(a.at.in) && !isMade(a.value):
+			return nil
+		case a.what != remove:
+		case a.at.in != in.at.in || deferredAt(a) || a.at.pos < in.at.pos || in.expr == nil || a.expr == nil ||
+			types.ExprString(a.expr) != types.ExprString(in.expr) || !withinScopes(in.at.scopes, a.at.scopes):
+			return nil
+		default:
+			outs = append(outs, a)
+		}
+	}
+	return outs
+}
+
+// withinScopes reports whether all scopes of the insertion are also around the removal, so that both are of one case.
+func withinScopes(in, out []scope) bool {
+	for _, s := range in {
+		if (s.kind == event || s.kind == received) && !slices.ContainsFunc(out, func(o scope) bool { return o.node == s.node }) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(out, func(o scope) bool {
+		return (o.kind == event || o.kind == received || o.kind == expired) && !slices.ContainsFunc(in, func(s scope) bool { return s.node == o.node })
+	})
+}
+
+func deferredAt(a access) bool {
+	for n := range a.at.in.enclosing(a.at.pos) {
+		if _, ok := n.(*ast.DeferStmt); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// missed returns a return that comes after in and not after any of outs, where the function's last exit does come after one.
+func (f *function) missed(in access, outs []access) *ast.ReturnStmt {
+	g := cfg.New(f.body, func(*ast.CallExpr) bool { return true })
+	isOut := func(n ast.Node) bool {
+		return slices.ContainsFunc(outs, func(a access) bool { return n.Pos() <= a.at.pos && a.at.pos < n.End() })
+	}
+	var missed []*ast.ReturnStmt
+	endMissed := false
+	seen := make(map[*cfg.Block]bool)
+	var follow func(b *cfg.Block, from int)
+	follow = func(b *cfg.Block, from int) {
+		for _, n := range b.Nodes[from:] {
+			if isOut(n) {
+				return
+			}
+			if r, ok := n.(*ast.ReturnStmt); ok {
+				missed = append(missed, r)
+				return
+			}
+		}
+		if len(b.Succs) == 0 && b.Live {
+			endMissed = true
+		}
+		for _, next := range b.Succs {
+			if !seen[next] {
+				seen[next] = true
+				follow(next, 0)
+			}
+		}
+	}
+	for _, b := range g.Blocks {
+		for i, n := range b.Nodes {
+			if n.Pos() <= in.at.pos && in.at.pos < n.End() {
+				follow(b, i+1)
+			}
+		}
+	}
+	if endMissed || len(missed) == 0 {
+		return nil
+	}
+	last := f.body.List[len(f.body.List)-1]
+	lastOut := outs[len(outs)-1].at.pos
+	for _, r := range missed {
+		if r == last || r.Pos() > lastOut {
+			return nil // what is missed on the way to success is meant to stay
+		}
+		if f.handsOver(r) || f.endsBranch(in, r) {
+			return nil
+		}
+	}
+	return missed[0]
+}
+
+// endsBranch reports whether a return ends the branch that the insertion is in: what is inserted there is meant to stay.
+func (f *function) endsBranch(in access, r *ast.ReturnStmt) bool {
+	var list []ast.Stmt
+	for n := range f.enclosing(in.at.pos) {
+		switch n := n.(type) {
+		case *ast.BlockStmt:
+			list = n.List
+		case *ast.CaseClause:
+			list = n.Body
+		case *ast.CommClause:
+			list = n.Body
+		}
+	}
+	return len(list) > 0 && list[len(list)-1] == r
+}
+
+// handsOver reports whether a return has a result that is neither nil nor an error: whoever gets it may remove the entry.
+func (f *function) handsOver(r *ast.ReturnStmt) bool {
+	for _, e := range r.Results {
+		t := f.pkg.Info.TypeOf(e)
+		if t == nil || isNil(e) || f.pkg.Info.Types[e].Value != nil || isZero(e) {
+			continue
+		}
+		if !types.Implements(t, errorType) {
+			return true
+		}
+	}
+	return false
+}
+
+func isZero(e ast.Expr) bool {
+	lit, ok := ast.Unparen(e).(*ast.CompositeLit)
+	return ok && len(lit.Elts) == 0
+}
+
+var errorType = types.Universe.Lookup("error").Type().Underlying().(*types.Interface)
+
+// calledBetween returns a call, between the insertion and the first removal, of a function that f was given.
+func (f *function) calledBetween(in access, outs []access) *ast.CallExpr {
+	for _, call := range f.calls {
+		if call.Pos() < in.node.End() || call.End() > outs[0].at.pos {
+			continue
+		}
+		id, ok := ast.Unparen(call.Fun).(*ast.Ident)
+		if !ok {
+			continue
+		}
+		if v := f.variable(id); v != nil && f.isParameter(v) && !f.inGo(call.Pos()) {
+			return call
+		}
+	}
+	return nil
+}
+
+// inGo reports whether a position is in a go statement.
+func (f *function) inGo(pos token.Pos) bool {
+	for n := range f.enclosing(pos) {
+		if _, ok := n.(*ast.GoStmt); ok {
+			return true
+		}
+	}
+	return false
+}

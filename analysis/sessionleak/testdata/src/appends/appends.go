@@ -1,0 +1,41 @@
+// Package appends has slices that only grow, and others.
+package appends
+
+import "sync"
+
+type agent struct {
+	mu       sync.Mutex
+	history  []string
+	messages []string
+	recent   []string
+	clients  []func()
+}
+
+func (a *agent) say(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.history = append(a.history, text) // want `append: agent.history is only appended to: it grows as long as its owner lives`
+	a.messages = append(a.messages, text)
+	if len(a.messages) > 100 {
+		a.messages = a.messages[1:]
+	}
+	a.recent = append(a.recent, text)
+}
+
+func (a *agent) reset() {
+	a.mu.Lock()
+	a.recent = nil
+	a.mu.Unlock()
+}
+
+// Callbacks are added at the beginning.
+func (a *agent) add(fn func()) { a.clients = append(a.clients, fn) }
+
+// A list that lives as long as a request.
+type request struct{ history []string }
+
+func (r *request) say(text string) { r.history = append(r.history, text) }
+
+var seen []string
+
+func Visit(visitor string) { seen = append(seen, visitor) } // want `append: seen is only appended to`

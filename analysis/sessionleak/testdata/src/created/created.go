@@ -1,0 +1,106 @@
+// Package created has sweeps by the time of creation.
+package created
+
+import (
+	"sync"
+	"time"
+)
+
+type session struct {
+	created time.Time
+	value   string
+}
+
+type store struct {
+	mu       sync.Mutex
+	sessions map[string]*session
+}
+
+func (s *store) Open(sessionID string) {
+	s.mu.Lock()
+	s.sessions[sessionID] = &session{created: time.Now()}
+	s.mu.Unlock()
+}
+
+func (s *store) Get(sessionID string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[sessionID]
+}
+
+func (s *store) sweep() {
+	for range time.Tick(time.Minute) {
+		s.mu.Lock()
+		for id, x := range s.sessions {
+			if time.Since(x.created) > time.Hour {
+				delete(s.sessions, id) // want `created: store.sessions is swept by created, which no access renews: a session in use ends too`
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// ---- not reported ----
+
+type renewed struct {
+	mu       sync.Mutex
+	sessions map[string]*touched
+}
+
+type touched struct{ started time.Time }
+
+func (s *renewed) Get(sessionID string) *touched {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.sessions[sessionID]
+	if x == nil {
+		x = new(touched)
+		s.sessions[sessionID] = x
+	}
+	x.started = time.Now()
+	return x
+}
+
+func (s *renewed) sweep() {
+	for range time.Tick(time.Minute) {
+		s.mu.Lock()
+		for id, x := range s.sessions {
+			if time.Since(x.started) > time.Hour {
+				delete(s.sessions, id)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// By the last use as well.
+type used struct {
+	mu       sync.Mutex
+	sessions map[string]*dated
+}
+
+type dated struct{ created, lastSeen time.Time }
+
+func (s *used) Get(sessionID string) *dated {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.sessions[sessionID]
+	if x == nil {
+		x = &dated{created: time.Now()}
+		s.sessions[sessionID] = x
+	}
+	x.lastSeen = time.Now()
+	return x
+}
+
+func (s *used) sweep() {
+	for range time.Tick(time.Minute) {
+		s.mu.Lock()
+		for id, x := range s.sessions {
+			if time.Since(x.lastSeen) > time.Hour || time.Since(x.created) > 24*time.Hour {
+				delete(s.sessions, id)
+			}
+		}
+		s.mu.Unlock()
+	}
+}

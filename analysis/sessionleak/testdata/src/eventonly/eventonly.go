@@ -1,0 +1,196 @@
+// Package eventonly has containers that shrink when an event says so.
+package eventonly
+
+import (
+	"net/http"
+	"sync"
+)
+
+type event struct{ kind, session string }
+
+type bus struct{}
+
+func (bus) On(name string, fn func(event))        {}
+func (bus) Subscribe(name string, fn func(event)) {}
+
+type agent struct{ history []string }
+
+// The report's fault: only the event removes.
+type host struct {
+	mu     sync.Mutex
+	agents map[string]*agent
+}
+
+func newHost(b bus) *host {
+	h := &host{agents: make(map[string]*agent)}
+	b.On("session.deleted", func(e event) {
+		h.mu.Lock()
+		delete(h.agents, e.session)
+		h.mu.Unlock()
+	})
+	return h
+}
+
+func (h *host) agent(sessionID string) *agent {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a, ok := h.agents[sessionID]
+	if !ok {
+		a = new(agent)
+		h.agents[sessionID] = a // want `eventonly: host.agents grows with sessionID and shrinks only by an event \(session.deleted at eventonly.go:28\): one that is lost leaks the entry`
+	}
+	return a
+}
+
+// A case over the names of events.
+type dispatcher struct {
+	mu    sync.Mutex
+	tasks map[string]int
+}
+
+func (d *dispatcher) handle(e event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch e.kind {
+	case "session.created":
+		d.tasks[e.session] = 1 // want `eventonly: dispatcher.tasks grows with e.session and shrinks only by an event \(session.deleted at eventonly.go:58\)`
+	case "session.deleted":
+		delete(d.tasks, e.session)
+	}
+}
+
+// A channel that messages come from.
+type room struct {
+	join, leave chan string
+	clients     map[string]bool
+}
+
+func (r *room) run() {
+	for {
+		select {
+		case clientID := <-r.join:
+			r.clients[clientID] = true // want `eventonly: room.clients grows with clientID and shrinks only by an event \(DELETE /leave at eventonly.go:74\)`
+		case clientID := <-r.leave:
+			delete(r.clients, clientID)
+		}
+	}
+}
+
+func (r *room) routes(mux *http.ServeMux) {
+	mux.HandleFunc("DELETE /leave", func(w http.ResponseWriter, req *http.Request) { r.leave <- req.PathValue("client") })
+}
+
+// ---- not reported ----
+
+// The event, and the end of the connection.
+type both struct {
+	mu    sync.Mutex
+	conns map[string]*agent
+}
+
+func (b *both) serve(events bus, sessionID string, read func() error) {
+	b.mu.Lock()
+	b.conns[sessionID] = new(agent)
+	b.mu.Unlock()
+	events.Subscribe("session.deleted", func(e event) { b.drop(e.session) })
+	defer b.drop(sessionID)
+	for read() == nil {
+	}
+}
+
+func (b *both) drop(sessionID string) {
+	b.mu.Lock()
+	delete(b.conns, sessionID)
+	b.mu.Unlock()
+}
+
+// A hub whose clients leave when their reader ends: the loop over the channel is not lost.
+type hub struct {
+	register, unregister chan *client
+	clients              map[*client]bool
+}
+
+type client struct{ hub *hub }
+
+func (h *hub) run() {
+	for {
+		select {
+		case c := <-h.register:
+			h.clients[c] = true
+		case c := <-h.unregister:
+			delete(h.clients, c)
+		}
+	}
+}
+
+func (c *client) read(next func() error) {
+	defer func() { c.hub.unregister <- c }()
+	for next() == nil {
+	}
+}
+
+// A function that others call.
+type manager struct {
+	mu       sync.Mutex
+	sessions map[string]int
+}
+
+func (m *manager) Open(sessionID string) {
+	m.mu.Lock()
+	m.sessions[sessionID] = 1
+	m.mu.Unlock()
+}
+
+func (m *manager) Close(sessionID string) {
+	m.mu.Lock()
+	delete(m.sessions, sessionID)
+	m.mu.Unlock()
+}
+
+// Functions in fields: one that is named for the end of a session, and one for something of this process.
+type callbacks struct{ OnSessionDeleted, OnWrite func(string) }
+
+type streams struct {
+	mu       sync.Mutex
+	sessions map[string]int
+	requests map[string]int
+}
+
+func (s *streams) open(sessionID, requestID string) callbacks {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[sessionID] = 1 // want `eventonly: streams.sessions grows with sessionID and shrinks only by an event \(OnSessionDeleted at eventonly.go:165\)`
+	s.requests[requestID] = 1
+	return callbacks{
+		OnSessionDeleted: func(id string) { delete(s.sessions, id) },
+		OnWrite:          func(id string) { delete(s.requests, id) },
+	}
+}
+
+// The hub of many websocket examples: who is gone leaves only by saying so.
+type conn interface {
+	ReadJSON(v any) error
+	WriteJSON(v any) error
+}
+
+type message struct{ Type, From, Text string }
+
+type socketHub struct{ clients, readers sync.Map }
+
+func (h *socketHub) serve(userID string, c conn) {
+	h.clients.Store(userID, c) // want `eventonly: socketHub.clients grows with userID and shrinks only by an event \(leave at eventonly.go:193\): one that is lost leaks the entry`
+	h.readers.Store(userID, c)
+	defer h.readers.Delete(userID)
+	for {
+		var m message
+		if c.ReadJSON(&m) != nil {
+			return
+		}
+		switch m.Type {
+		case "text":
+			h.clients.Range(func(_, c any) bool { return c.(conn).WriteJSON(m) == nil })
+		case "leave":
+			h.clients.Delete(m.From)
+		}
+	}
+}

@@ -1,0 +1,484 @@
+package sessionleak
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+)
+
+// resolveLocals finds out which local variables stand for a container.
+func (f *function) resolveLocals() {
+	for range 2 { // once more for what is known later only
+		ast.Inspect(f.body, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.AssignStmt:
+				if len(n.Lhs) == len(n.Rhs) {
+					for i := range n.Lhs {
+						f.bind(n.Lhs[i], n.Rhs[i])
+					}
+				} else if len(n.Rhs) == 1 {
+					f.bind(n.Lhs[0], n.Rhs[0])
+				}
+			case *ast.ValueSpec:
+				for i, name := range n.Names {
+					if i < len(n.Values) {
+						f.bind(name, n.Values[i])
+					}
+				}
+			case *ast.RangeStmt:
+				if r, ok := f.resolve(n.X); ok && n.Value != nil {
+					if id, ok := n.Value.(*ast.Ident); ok {
+						if v := f.variable(id); v != nil && kindOf(v.Type()) != other {
+							f.aliases[v] = ref{r.v, r.level + 1}
+						}
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
+func (f *function) bind(lhs, rhs ast.Expr) {
+	id, ok := lhs.(*ast.Ident)
+	if !ok {
+		// A local map that is put somewhere stands for that from then on.
+		if rid, ok := ast.Unparen(rhs).(*ast.Ident); ok {
+			if v := f.variable(rid); v != nil && f.isLocal(v) && kindOf(v.Type()) == goMap {
+				if r, ok := f.resolve(lhs); ok {
+					f.aliases[v] = r
+				}
+			}
+		}
+		return
+	}
+	v := f.variable(id)
+	if v == nil || !f.isLocal(v) {
+		return
+	}
+	if f.defined[v] == nil {
+		f.defined[v] = rhs
+	}
+	if k := kindOf(v.Type()); k == other || k == slice {
+		return
+	}
+	if r, ok := f.resolve(rhs); ok {
+		f.aliases[v] = r
+	}
+}
+
+func (f *function) isLocal(v *types.Var) bool {
+	return !v.IsField() && (v.Pkg() == nil || v.Parent() != v.Pkg().Scope())
+}
+
+// resolve returns what container an expression is.
+func (f *function) resolve(e ast.Expr) (ref, bool) {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		v := f.variable(e)
+		if v == nil {
+			return ref{}, false
+		}
+		if r, ok := f.aliases[v]; ok {
+			return r, true
+		}
+		if !f.isLocal(v) || f.isParameter(v) {
+			return ref{v, 0}, true
+		}
+		if _, isChan := v.Type().Underlying().(*types.Chan); isChan {
+			return ref{v, 0}, true
+		}
+	case *ast.SelectorExpr:
+		if sel, ok := f.pkg.Info.Selections[e]; ok {
+			if sel.Kind() == types.FieldVal {
+				return ref{sel.Obj().(*types.Var), 0}, true
+			}
+			return ref{}, false
+		}
+		if v, ok := f.pkg.Info.Uses[e.Sel].(*types.Var); ok {
+			return ref{v, 0}, true
+		}
+	case *ast.StarExpr:
+		return f.resolve(e.X)
+	case *ast.UnaryExpr:
+		if e.Op == token.AND {
+			return f.resolve(e.X)
+		}
+	case *ast.IndexExpr:
+		switch under(f.pkg.Info.TypeOf(e.X)).(type) {
+		case *types.Map, *types.Slice, *types.Array, *types.Pointer:
+			if r, ok := f.resolve(e.X); ok {
+				return ref{r.v, r.level + 1}, true
+			}
+		}
+	}
+	return ref{}, false
+}
+
+func (f *function) isParameter(v *types.Var) bool {
+	for g := f; g != nil; g = g.parent {
+		if slices.Contains(g.params, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// containerOf returns the container that an expression is.
+func (f *function) containerOf(e ast.Expr) *container {
+	t := f.pkg.Info.TypeOf(e)
+	if kindOf(t) == other {
+		return nil
+	}
+	r, ok := f.resolve(e)
+	if !ok {
+		return nil
+	}
+	return f.pkg.prog.container(f.pkg, r, t)
+}
+
+func (c *container) add(a access) { c.accesses = append(c.accesses, a) }
+
+// visit notes what the last node of the stack does.
+func (f *function) visit(n ast.Node, stack []ast.Node, outer []scope) {
+	here := func() place { return f.placeOf(stack, outer) }
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		f.assign(n, here)
+	case *ast.IncDecStmt:
+		if ix, ok := ast.Unparen(n.X).(*ast.IndexExpr); ok {
+			f.insert(ix, nil, n, here())
+		}
+	case *ast.CallExpr:
+		f.call(n, stack, here)
+	case *ast.SendStmt:
+		if r, ok := f.resolve(n.Chan); ok {
+			id := f.pkg.prog.id(r.v.Origin(), 0)
+			f.pkg.prog.sends[id] = append(f.pkg.prog.sends[id], here())
+		}
+		f.escapes(n.Value, n, here)
+	case *ast.ReturnStmt:
+		for _, e := range n.Results {
+			f.escapes(e, n, here)
+		}
+	case *ast.KeyValueExpr:
+		f.escapes(n.Value, n, here)
+		if id, ok := n.Key.(*ast.Ident); ok {
+			if v, ok := f.pkg.Info.Uses[id].(*types.Var); ok && v.IsField() {
+				v = v.Origin()
+				f.pkg.prog.assigned[v] = append(f.pkg.prog.assigned[v], assignment{at: here(), value: n.Value, literal: true})
+			}
+		}
+	case *ast.UnaryExpr:
+		if c := f.containerOf(n.X); n.Op == token.AND && c != nil && c.kind == slice {
+			c.add(access{what: escape, at: here(), node: n})
+		}
+	case *ast.BinaryExpr:
+		f.compares(n, here)
+	case *ast.IndexExpr:
+		if c := f.containerOf(n.X); c != nil && !assignedIndex(stack) {
+			c.add(access{what: read, at: here(), key: neutral, expr: n.Index, node: n})
+		}
+	case *ast.Ident, *ast.SelectorExpr:
+		f.mentions(n.(ast.Expr), stack, outer)
+	}
+}
+
+// assignedIndex reports whether the index expression at the end of the stack is assigned to.
+func assignedIndex(stack []ast.Node) bool {
+	if len(stack) < 2 {
+		return false
+	}
+	as, ok := stack[len(stack)-2].(*ast.AssignStmt)
+	return ok && slices.Contains(as.Lhs, stack[len(stack)-1].(ast.Expr))
+}
+
+func (f *function) assign(n *ast.AssignStmt, here func() place) {
+	for i, lhs := range n.Lhs {
+		var rhs ast.Expr
+		if len(n.Lhs) == len(n.Rhs) {
+			rhs = n.Rhs[i]
+		}
+		if ix, ok := ast.Unparen(lhs).(*ast.IndexExpr); ok {
+			f.insert(ix, rhs, n, here())
+			continue
+		}
+		if star, ok := lhs.(*ast.StarExpr); ok {
+			f.overwritten(star, n, here)
+			continue
+		}
+		if sel, ok := lhs.(*ast.SelectorExpr); ok {
+			f.setField(sel, rhs, here)
+		}
+		if id, ok := lhs.(*ast.Ident); ok && f.isLocalName(id) {
+			continue
+		}
+		c := f.containerOf(lhs)
+		if c == nil {
+			continue
+		}
+		if a, ok := f.appends(lhs, rhs); ok {
+			c.add(access{what: grow, at: here(), key: neutral, expr: a, value: a, node: n})
+			continue
+		}
+		c.add(access{what: empty, at: here(), value: rhs, node: n})
+	}
+	for _, rhs := range n.Rhs {
+		if f.storesAway(n) {
+			f.escapes(rhs, n, here)
+		}
+	}
+}
+
+func (f *function) isLocalName(id *ast.Ident) bool {
+	v := f.variable(id)
+	return v == nil || f.isLocal(v)
+}
+
+// storesAway reports whether an assignment has something else than local variables on its left.
+func (f *function) storesAway(n *ast.AssignStmt) bool {
+	return slices.ContainsFunc(n.Lhs, func(e ast.Expr) bool {
+		id, ok := e.(*ast.Ident)
+		return !ok || !f.isLocalName(id)
+	})
+}
+
+// appends reports whether rhs appends to lhs, and what.
+func (f *function) appends(lhs, rhs ast.Expr) (ast.Expr, bool) {
+	call, ok := ast.Unparen(rhs).(*ast.CallExpr)
+	if !ok || len(call.Args) < 2 {
+		return nil, false
+	}
+	if id, ok := call.Fun.(*ast.Ident); !ok || id.Name != "append" {
+		return nil, false
+	}
+	to, ok1 := f.resolve(lhs)
+	from, ok2 := f.resolve(call.Args[0])
+	return call.Args[1], ok1 && ok2 && to == from
+}
+
+func (f *function) setField(sel *ast.SelectorExpr, rhs ast.Expr, here func() place) {
+	s, ok := f.pkg.Info.Selections[sel]
+	if !ok || s.Kind() != types.FieldVal {
+		return
+	}
+	v := s.Obj().(*types.Var).Origin()
+	f.pkg.prog.assigned[v] = append(f.pkg.prog.assigned[v], assignment{at: here(), value: rhs})
+}
+
+// overwritten notes that a whole struct is set anew, with its containers.
+func (f *function) overwritten(star *ast.StarExpr, n ast.Node, here func() place) {
+	s, ok := under(f.pkg.Info.TypeOf(star)).(*types.Struct)
+	if !ok {
+		return
+	}
+	for v := range s.Fields() {
+		if kindOf(v.Type()) != other {
+			f.pkg.prog.container(f.pkg, ref{v, 0}, v.Type()).add(access{what: empty, at: here(), node: n})
+		}
+	}
+}
+
+// insert notes an assignment to an element.
+func (f *function) insert(ix *ast.IndexExpr, value ast.Expr, n ast.Node, at place) {
+	c := f.containerOf(ix.X)
+	if c == nil || c.kind == slice {
+		return
+	}
+	if f.updates(c, ix, at) {
+		return
+	}
+	c.add(access{what: grow, at: at, key: f.key(ix.Index, 3), expr: ix.Index, value: value, node: n})
+}
+
+// beside reports whether what is ranged over is c, or a map next to it, which has the keys then.
+func beside(ranged, c *container) bool {
+	return ranged == c || ranged != nil && ranged.kind == goMap && ranged.owner == c.owner && ranged.pkg == c.pkg && c.owner != ""
+}
+
+// updates reports whether the key of an insertion is known to be there.
+func (f *function) updates(c *container, ix *ast.IndexExpr, at place) bool {
+	key := types.ExprString(ix.Index)
+	for _, s := range at.scopes {
+		switch n := s.node.(type) {
+		case *ast.RangeStmt:
+			if k, ok := n.Key.(*ast.Ident); ok && k.Name == key && beside(f.containerOf(n.X), c) {
+				return true
+			}
+		}
+	}
+	for n := range f.enclosing(ix.Pos()) {
+		ifs, ok := n.(*ast.IfStmt)
+		if !ok || ifs.Init == nil || ix.Pos() < ifs.Body.Pos() || ix.Pos() > ifs.Body.End() {
+			continue
+		}
+		as, ok := ifs.Init.(*ast.AssignStmt)
+		if !ok || len(as.Lhs) != 2 || len(as.Rhs) != 1 {
+			continue
+		}
+		looked, ok := ast.Unparen(as.Rhs[0]).(*ast.IndexExpr)
+		found, isIdent := ifs.Cond.(*ast.Ident)
+		if ok && isIdent && types.ExprString(looked.Index) == key && f.containerOf(looked.X) == c && found.Name == types.ExprString(as.Lhs[1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// enclosing yields the nodes of f's body around a position, the outermost first.
+func (f *function) enclosing(pos token.Pos) func(yield func(ast.Node) bool) {
+	return func(yield func(ast.Node) bool) {
+		more := true
+		ast.Inspect(f.body, func(n ast.Node) bool {
+			if n == nil || !more || pos < n.Pos() || pos >= n.End() {
+				return false
+			}
+			more = yield(n)
+			return more
+		})
+	}
+}
+
+// compares notes bounds on the length of a container.
+func (f *function) compares(n *ast.BinaryExpr, here func() place) {
+	if !isComparison(n.Op) || n.Op == token.EQL || n.Op == token.NEQ {
+		return
+	}
+	for _, pair := range [][2]ast.Expr{{n.X, n.Y}, {n.Y, n.X}} {
+		call, ok := ast.Unparen(pair[0]).(*ast.CallExpr)
+		if !ok || !f.isLen(call) {
+			continue
+		}
+		if v := f.pkg.Info.Types[pair[1]].Value; v != nil && (v.String() == "0" || v.String() == "1") {
+			continue // whether there is anything
+		}
+		var of ast.Expr
+		if sel, ok := call.Fun.(*ast.SelectorExpr); ok {
+			of = sel.X
+		} else if len(call.Args) == 1 {
+			of = call.Args[0]
+		}
+		if c := f.containerOf(of); c != nil {
+			c.add(access{what: bound, at: here(), node: n})
+		}
+	}
+}
+
+// escapes notes that a container is handed out of sight.
+func (f *function) escapes(e ast.Expr, n ast.Node, here func() place) {
+	e = ast.Unparen(e)
+	if u, ok := e.(*ast.UnaryExpr); ok && u.Op == token.AND {
+		e = u.X
+	}
+	switch e.(type) {
+	case *ast.Ident, *ast.SelectorExpr, *ast.IndexExpr:
+		if c := f.containerOf(e); c != nil && c.kind != slice {
+			c.add(access{what: escape, at: here(), node: n})
+		}
+	}
+}
+
+// mentions notes a function that is used as a value, and fields that hold what has to be stopped.
+func (f *function) mentions(e ast.Expr, stack []ast.Node, outer []scope) {
+	var obj types.Object
+	switch e := e.(type) {
+	case *ast.Ident:
+		if len(stack) >= 2 {
+			if sel, ok := stack[len(stack)-2].(*ast.SelectorExpr); ok && sel.Sel == e {
+				return
+			}
+		}
+		obj = f.pkg.Info.Uses[e]
+		if v, ok := obj.(*types.Var); ok {
+			if g := f.locals[v]; g != nil && !isAssigned(stack) {
+				if e, ok := f.use(stack, outer); ok {
+					g.runs = append(g.runs, e)
+				}
+			}
+			return
+		}
+	case *ast.SelectorExpr:
+		obj = f.pkg.Info.Uses[e.Sel]
+		if v, ok := obj.(*types.Var); ok && v.IsField() && isStoppable(v.Type()) && !isAssigned(stack) && !waitsFor(stack) {
+			f.pkg.prog.stops[v.Origin()] = true
+		}
+	}
+	fn, ok := obj.(*types.Func)
+	if !ok {
+		return
+	}
+	f.runsNamed(fn, stack, outer)
+}
+
+// waitsFor reports whether the timer that ends the stack is only waited for, or armed again.
+func waitsFor(stack []ast.Node) bool {
+	if len(stack) < 2 {
+		return false
+	}
+	sel, ok := stack[len(stack)-2].(*ast.SelectorExpr)
+	return ok && (sel.Sel.Name == "C" || sel.Sel.Name == "Reset")
+}
+
+func isAssigned(stack []ast.Node) bool {
+	if len(stack) < 2 {
+		return false
+	}
+	switch parent := stack[len(stack)-2].(type) {
+	case *ast.AssignStmt:
+		e, ok := stack[len(stack)-1].(ast.Expr)
+		return ok && slices.Contains(parent.Lhs, e)
+	case *ast.BinaryExpr: // compared with nil
+		return parent.Op == token.EQL || parent.Op == token.NEQ
+	}
+	return false
+}
+
+// runsNamed notes a call or a use of a declared function, or of all methods that an interface's may stand for.
+func (f *function) runsNamed(fn *types.Func, stack []ast.Node, outer []scope) {
+	fn = fn.Origin()
+	p := f.pkg.prog
+	if fn.Pkg() == nil || !p.covers(fn.Pkg()) {
+		return
+	}
+	e, ok := f.use(stack, outer)
+	if !ok {
+		return
+	}
+	u := use{run: e, of: fn.FullName()}
+	if recv := fn.Signature().Recv(); recv != nil && types.IsInterface(recv.Type()) {
+		u.method, u.params = fn.Name(), fn.Signature().Params().Len()
+	}
+	p.uses = append(p.uses, u)
+}
+
+// A use is a mention of a declared function, which may be known later only.
+type use struct {
+	run    edge
+	of     string
+	method string // of an interface
+	params int
+}
+
+// link gives the functions their uses.
+func (p *Program) link() {
+	for _, u := range p.uses {
+		if u.method == "" {
+			if g := p.named[u.of]; g != nil {
+				g.runs = append(g.runs, u.run)
+			}
+			continue
+		}
+		for _, g := range p.methods[u.method] {
+			if g.obj.Signature().Params().Len() == u.params {
+				g.runs = append(g.runs, u.run)
+			}
+		}
+	}
+	p.uses = nil
+}
+
+// covers reports whether a package is, or will be, in the program.
+func (p *Program) covers(pkg *types.Package) bool {
+	return p.Covers[pkg.Path()] || p.added[pkg]
+}

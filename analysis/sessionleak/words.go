@@ -1,0 +1,261 @@
+package sessionleak
+
+import (
+	"go/ast"
+	"go/constant"
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Words tell what a name is about. A key counts as that of a session when one of the words in its name, or in that of
+// its type, is among Sessions, and none among Fixed.
+type Words struct {
+	Sessions []string // of what comes and goes while the process runs
+	Fixed    []string // of what a program has a fixed number of
+}
+
+// DefaultWords returns the words that are used where nothing else is said.
+func DefaultWords() Words {
+	return Words{
+		Sessions: strings.Fields(`session sessions sess sid conn conns connection connections client clients cid user users uid request
+			requests req task tasks agent agents token tokens peer peers player players chat chats conversation conversations conv
+			visitor visitors guest guests subscriber subscribers subscription subscriptions socket sockets websocket ws remote ip
+			addr nonce nonces ticket otp device call calls message messages msg job jobs run runs thread threads stream streams
+			room rooms lobby match transaction tx uuid xid ulid member members order lease leases login state`),
+		Fixed: strings.Fields(`name names path type types kind method host region topic service services model models provider file
+			class tag tags field fields column table code version command commands event pkg package module format extension ext
+			status level scope category language lang locale schema pattern route mode role scheme op opcode driver plugin flag
+			option config option setting label lock sql query statement stmt prefix suffix proto protocol feature template tool
+			tools symbol node size index idx handler alias interface slot shard domain icon color font metric`),
+	}
+}
+
+// split takes a name apart: "sessionID" is session and id, "HTTPConn_v2" is http, conn and v2.
+func split(name string) []string {
+	var words []string
+	runes := []rune(name)
+	begin := 0
+	for i := range runes {
+		switch {
+		case runes[i] == '_':
+			words = append(words, string(runes[begin:i]))
+			begin = i + 1
+		case i > begin && unicode.IsUpper(runes[i]) && (!unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1]) && !plural(runes, i)):
+			words = append(words, string(runes[begin:i]))
+			begin = i
+		}
+	}
+	words = append(words, string(runes[begin:]))
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	for i := range words {
+		words[i] = strings.ToLower(words[i])
+	}
+	return words
+}
+
+// plural reports whether the last capital of an abbreviation is followed by nothing but an s, as in IDs.
+func plural(runes []rune, i int) bool {
+	return runes[i+1] == 's' && (i+2 == len(runes) || unicode.IsUpper(runes[i+2]))
+}
+
+// An evidence says whether a key is that of a session.
+type evidence int
+
+const (
+	neutral evidence = iota // it may be: the container's own name tells
+	session
+	fixed
+)
+
+func (w Words) judge(names ...string) evidence {
+	found := neutral
+	for _, name := range names {
+		for _, word := range split(name) {
+			if slices.Contains(w.Fixed, word) || slices.Contains(w.Fixed, strings.TrimSuffix(word, "s")) {
+				return fixed
+			}
+			if slices.Contains(w.Sessions, word) {
+				found = session
+			}
+		}
+	}
+	return found
+}
+
+// key judges the key of an insertion.
+func (f *function) key(e ast.Expr, depth int) evidence {
+	e = ast.Unparen(e)
+	info, w := f.pkg.Info, f.pkg.prog.Words
+	tv := info.Types[e]
+	if tv.Value != nil {
+		return fixed
+	}
+	byType := w.typ(tv.Type)
+	if byType == fixed || depth == 0 {
+		return byType
+	}
+	byName := neutral
+	switch e := e.(type) {
+	case *ast.Ident:
+		byName = w.judge(e.Name)
+		if v, ok := info.Uses[e].(*types.Var); ok && byName == neutral {
+			if from := f.defined[v]; from != nil {
+				byName = f.key(from, depth-1)
+			}
+		}
+	case *ast.SelectorExpr:
+		byName = w.judge(e.Sel.Name)
+		if byName == neutral {
+			byName = max(w.typ(info.TypeOf(e.X)), f.owner(e.X))
+		}
+	case *ast.StarExpr:
+		byName = f.key(e.X, depth-1)
+	case *ast.UnaryExpr:
+		byName = f.key(e.X, depth-1)
+	case *ast.CallExpr:
+		byName = f.calledKey(e, depth)
+	case *ast.BinaryExpr:
+		byName = either(f.key(e.X, depth-1), f.key(e.Y, depth-1))
+	case *ast.CompositeLit:
+		for _, elt := range e.Elts {
+			if kv, ok := elt.(*ast.KeyValueExpr); ok {
+				elt = kv.Value
+			}
+			byName = either(byName, f.key(elt, depth-1))
+		}
+	}
+	if byName == fixed {
+		return fixed
+	}
+	return either(byType, byName)
+}
+
+// owner judges what a field is taken of.
+func (f *function) owner(x ast.Expr) evidence {
+	if id, ok := ast.Unparen(x).(*ast.Ident); ok {
+		return f.pkg.prog.Words.judge(id.Name)
+	}
+	return neutral
+}
+
+func (f *function) calledKey(call *ast.CallExpr, depth int) evidence {
+	info, w := f.pkg.Info, f.pkg.prog.Words
+	if tv := info.Types[call.Fun]; tv.IsType() && len(call.Args) == 1 {
+		return f.key(call.Args[0], depth-1)
+	}
+	found := neutral
+	switch fun := ast.Unparen(call.Fun).(type) {
+	case *ast.Ident:
+		found = w.judge(fun.Name)
+	case *ast.SelectorExpr:
+		found = w.judge(fun.Sel.Name)
+		if found != neutral {
+			break
+		}
+		if id, ok := fun.X.(*ast.Ident); ok {
+			if pkg, ok := info.Uses[id].(*types.PkgName); ok {
+				if found = w.judge(pkg.Imported().Name()); found == neutral && len(call.Args) > 0 {
+					found = f.arguments(call, depth) // fmt.Sprintf and the like
+				}
+				break
+			}
+		}
+		found = f.key(fun.X, depth-1) // String of an address
+		if found == neutral && len(call.Args) > 0 {
+			found = f.arguments(call, depth) // Get of a header
+		}
+	}
+	return found
+}
+
+func (f *function) arguments(call *ast.CallExpr, depth int) evidence {
+	found := neutral
+	for _, arg := range call.Args {
+		if v := f.pkg.Info.Types[arg].Value; v != nil {
+			if v.Kind() == constant.String && len(call.Args) == 1 {
+				found = either(found, f.pkg.prog.Words.judge(strings.Map(letters, constant.StringVal(v))))
+			}
+			continue
+		}
+		found = either(found, f.key(arg, depth-1))
+	}
+	return found
+}
+
+func letters(r rune) rune {
+	if unicode.IsLetter(r) {
+		return r
+	}
+	return '_'
+}
+
+func either(a, b evidence) evidence {
+	if a == fixed || b == fixed {
+		return fixed
+	}
+	return max(a, b)
+}
+
+// typ judges a type by its name, and takes the constants of an enumeration for fixed.
+func (w Words) typ(t types.Type) evidence {
+	if t == nil {
+		return neutral
+	}
+	if p, ok := types.Unalias(t).(*types.Pointer); ok {
+		t = p.Elem()
+	}
+	named, ok := types.Unalias(t).(*types.Named)
+	if !ok || named.Obj().Pkg() == nil {
+		return neutral
+	}
+	switch named.Obj().Pkg().Path() {
+	case "reflect", "go/token", "go/types", "go/ast":
+		return fixed
+	}
+	if _, basic := named.Underlying().(*types.Basic); basic && enumeration(named) {
+		return fixed
+	}
+	return w.judge(named.Obj().Name())
+}
+
+func enumeration(named *types.Named) bool {
+	scope := named.Obj().Pkg().Scope()
+	constants := 0
+	for _, name := range scope.Names() {
+		if c, ok := scope.Lookup(name).(*types.Const); ok && types.Identical(c.Type(), named) {
+			constants++
+		}
+	}
+	return constants > 1
+}
+
+// ends reports whether a name says that something is over.
+func ends(names ...string) bool {
+	for _, name := range names {
+		for _, word := range split(strings.Map(letters, name)) {
+			switch word {
+			case "deleted", "delete", "removed", "remove", "closed", "close", "disconnected", "disconnect", "ended", "end", "expired",
+				"left", "leave", "logout", "signout", "terminated", "terminate", "destroyed", "destroy", "unsubscribe", "unregister",
+				"bye", "quit", "stop", "stopped", "cancel", "cancelled", "canceled", "finished", "complete", "completed", "kick":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hasWord reports whether one of the words is in the name.
+func hasWord(name string, words ...string) bool {
+	return slices.ContainsFunc(split(name), func(w string) bool { return slices.Contains(words, w) })
+}
+
+func isComparison(op token.Token) bool {
+	switch op {
+	case token.LSS, token.LEQ, token.GTR, token.GEQ, token.EQL, token.NEQ:
+		return true
+	}
+	return false
+}
