@@ -112,11 +112,15 @@ func choose(only string) ([]part, error) {
 func (p part) run() (result, error) {
 	began := time.Now()
 	out, err := exec.Command("bash", "-e", "-o", "pipefail", "-c", p.command).CombinedOutput()
+	log := filepath.Join(os.TempDir(), "proof-"+p.name+".log")
+	if err := os.WriteFile(log, out, 0o666); err != nil {
+		return result{}, err
+	}
+	fmt.Printf("its output is in %s\n", log)
 	if err != nil {
-		log := filepath.Join(os.TempDir(), "proof-"+p.name+".log")
 		lines := strings.SplitAfter(string(out), "\n")
 		fmt.Print(strings.Join(lines[max(0, len(lines)-50):], ""))
-		return result{}, errors.Join(fmt.Errorf("%w; its output is in %s", err, log), os.WriteFile(log, out, 0o666))
+		return result{}, err
 	}
 	figures := figuresIn(string(out))
 	fmt.Println(figures)
