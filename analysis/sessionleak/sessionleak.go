@@ -37,6 +37,7 @@ package sessionleak
 import (
 	"fmt"
 	"go/types"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
@@ -116,24 +117,19 @@ func (f Finding) diagnostic() analysis.Diagnostic {
 // Change adds the words of a list separated by commas to words, and takes those away that have a - before them. A word is of
 // lower-case letters and digits; another is an error, and so is taking away one that is not there.
 func Change(words *[]string, list string) error {
-	changed := append([]string(nil), *words...)
+	changed := slices.Clone(*words)
 	for word := range strings.SplitSeq(list, ",") {
 		word = strings.TrimSpace(word)
 		name, gone := strings.CutPrefix(word, "-")
 		if len(split(name)) != 1 || split(name)[0] != name {
 			return fmt.Errorf("%q is no word: one is of lower-case letters and digits", word)
 		}
-		at := -1
-		for i, w := range changed {
-			if w == name {
-				at = i
-			}
-		}
+		at := slices.Index(changed, name)
 		switch {
 		case gone && at < 0:
 			return fmt.Errorf("%q cannot be taken away: it is not among the words", name)
 		case gone:
-			changed = append(changed[:at], changed[at+1:]...)
+			changed = slices.Delete(changed, at, at+1)
 		case at < 0:
 			changed = append(changed, name)
 		}

@@ -1,0 +1,238 @@
+package sessionleak
+
+import (
+	"go/ast"
+	"go/constant"
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+)
+
+// mentions notes a function that is used as a value, and fields that hold what has to be stopped.
+func (f *function) mentions(e ast.Expr, stack []ast.Node, outer []scope) {
+	var obj types.Object
+	switch e := e.(type) {
+	case *ast.Ident:
+		if len(stack) >= 2 {
+			if sel, ok := stack[len(stack)-2].(*ast.SelectorExpr); ok && sel.Sel == e {
+				return
+			}
+		}
+		obj = f.pkg.Info.Uses[e]
+		if v, ok := obj.(*types.Var); ok {
+			if g := f.locals[v]; g != nil && !isAssigned(stack) {
+				if e, ok := f.use(stack, outer); ok {
+					g.runs = append(g.runs, e)
+				}
+			}
+			return
+		}
+	case *ast.SelectorExpr:
+		obj = f.pkg.Info.Uses[e.Sel]
+		if v, ok := obj.(*types.Var); ok && v.IsField() && isStoppable(v.Type()) && !isAssigned(stack) && !waitsFor(stack) {
+			f.pkg.prog.stops[v.Origin()] = true
+		}
+	}
+	fn, ok := obj.(*types.Func)
+	if !ok {
+		return
+	}
+	f.runsNamed(fn, stack, outer)
+}
+
+// waitsFor reports whether the timer that ends the stack is only waited for, or armed again.
+func waitsFor(stack []ast.Node) bool {
+	if len(stack) < 2 {
+		return false
+	}
+	sel, ok := stack[len(stack)-2].(*ast.SelectorExpr)
+	return ok && (sel.Sel.Name == "C" || sel.Sel.Name == "Reset")
+}
+
+func isAssigned(stack []ast.Node) bool {
+	if len(stack) < 2 {
+		return false
+	}
+	switch parent := stack[len(stack)-2].(type) {
+	case *ast.AssignStmt:
+		e, ok := stack[len(stack)-1].(ast.Expr)
+		return ok && slices.Contains(parent.Lhs, e)
+	case *ast.BinaryExpr: // compared with nil
+		return parent.Op == token.EQL || parent.Op == token.NEQ
+	}
+	return false
+}
+
+// runsNamed notes a call or a use of a declared function, or of all methods that an interface's may stand for.
+func (f *function) runsNamed(fn *types.Func, stack []ast.Node, outer []scope) {
+	fn = fn.Origin()
+	p := f.pkg.prog
+	if fn.Pkg() == nil || !p.covers(fn.Pkg()) {
+		return
+	}
+	e, ok := f.use(stack, outer)
+	if !ok {
+		return
+	}
+	u := use{run: e, of: fn.FullName()}
+	if recv := fn.Signature().Recv(); recv != nil && types.IsInterface(recv.Type()) {
+		u.method, u.params = fn.Name(), fn.Signature().Params().Len()
+	}
+	p.uses = append(p.uses, u)
+}
+
+// A use is a mention of a declared function, which may be known later only.
+type use struct {
+	run    edge
+	of     string
+	method string // of an interface
+	params int
+}
+
+// link gives the functions their uses.
+func (p *Program) link() {
+	for _, u := range p.uses {
+		if u.method == "" {
+			if g := p.named[u.of]; g != nil {
+				g.runs = append(g.runs, u.run)
+			}
+			continue
+		}
+		for _, g := range p.methods[u.method] {
+			if g.obj.Signature().Params().Len() == u.params {
+				g.runs = append(g.runs, u.run)
+			}
+		}
+	}
+	p.uses = nil
+}
+
+// covers reports whether a package is, or will be, in the program.
+func (p *Program) covers(pkg *types.Package) bool {
+	return p.Covers[pkg.Path()] || p.added[pkg]
+}
+
+// use tells how a function comes to run that is mentioned by the last node of the stack.
+func (f *function) use(stack []ast.Node, outer []scope) (edge, bool) {
+	n, ok := stack[len(stack)-1].(ast.Expr)
+	if !ok {
+		return edge{}, false
+	}
+	e := edge{how: stored, at: f.placeOf(stack, outer)}
+	for i := len(stack) - 2; i >= 0; i-- {
+		switch parent := stack[i].(type) {
+		case *ast.ParenExpr:
+			n = parent
+			continue
+		case *ast.IndexExpr: // type arguments
+			n = parent
+			continue
+		case *ast.CallExpr:
+			if parent.Fun == n {
+				e.how = f.callWay(stack[:i+1])
+			} else if f.pkg.Info.Types[parent.Fun].IsType() {
+				n = parent
+				continue
+			} else {
+				e.how, e.label = f.handedTo(parent)
+			}
+		case *ast.KeyValueExpr:
+			if id, ok := parent.Key.(*ast.Ident); ok {
+				e.how, e.label = wayOfName(id.Name)
+			}
+		case *ast.AssignStmt:
+			if f.assignedTo(stack[:i+2]) != nil {
+				return edge{}, false // its uses tell
+			}
+			if sel, ok := parent.Lhs[0].(*ast.SelectorExpr); ok {
+				e.how, e.label = wayOfName(sel.Sel.Name)
+			}
+		case *ast.ValueSpec:
+			return edge{}, false
+		}
+		break
+	}
+	return e, true
+}
+
+// callWay tells whether the call that ends the stack is deferred.
+func (f *function) callWay(stack []ast.Node) way {
+	if len(stack) >= 2 {
+		if _, ok := stack[len(stack)-2].(*ast.DeferStmt); ok {
+			return deferred
+		}
+	}
+	return called
+}
+
+// wayOfName tells what a function is for that is stored under a name.
+func wayOfName(name string) (way, string) {
+	switch {
+	case !strings.HasPrefix(name, "On") && !strings.HasPrefix(name, "on") && !hasWord(name, "handler", "hook", "callback"):
+		return stored, ""
+	case connectionEnds(name):
+		return finally, ""
+	case !ends(name):
+		return stored, ""
+	}
+	return handler, name
+}
+
+// connectionEnds reports whether a hook's name says that it comes when something in this process ends, which is not lost.
+func connectionEnds(name string) bool {
+	return hasWord(name, "close", "closed", "disconnect", "disconnected", "done", "exit", "shutdown", "evict", "evicted", "eviction",
+		"expire", "expired", "finish", "finished", "cleanup", "finalizer", "cleanups")
+}
+
+// handedTo tells what becomes of a function that is an argument of the call.
+func (f *function) handedTo(call *ast.CallExpr) (how way, label string) {
+	name, pkg := f.calleeName(call)
+	switch {
+	case name == "AfterFunc" && pkg == "time":
+		return timed, ""
+	case name == "AfterFunc" || name == "SetFinalizer" || name == "AddCleanup" || name == "Cleanup" || name == "RegisterOnShutdown":
+		return finally, ""
+	case f.handlesHTTP(call):
+		return handler, f.eventOf(call, name)
+	}
+	for _, prefix := range []string{"On", "on", "Subscribe", "subscribe", "Listen", "AddListener", "AddEventListener", "Handle", "Watch", "AddHandler", "Bind"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && (rest == "" || !isLower(rest)) && name != "Once" {
+			label = f.eventOf(call, name)
+			if connectionEnds(name) || connectionEnds(strings.Map(letters, label)) && !strings.ContainsAny(label, ".:") {
+				return finally, ""
+			}
+			return handler, label
+		}
+	}
+	return called, ""
+}
+
+func isLower(s string) bool { return s[0] >= 'a' && s[0] <= 'z' }
+
+// eventOf returns what names the event in the arguments of a registration; the function's name where nothing does.
+func (f *function) eventOf(call *ast.CallExpr, name string) string {
+	for _, arg := range call.Args {
+		if v := f.pkg.Info.Types[arg].Value; v != nil && v.Kind() == constant.String && constant.StringVal(v) != "" {
+			return constant.StringVal(v)
+		}
+		if id, ok := arg.(*ast.SelectorExpr); ok && ends(id.Sel.Name) {
+			return id.Sel.Name
+		}
+	}
+	return name
+}
+
+func (f *function) handlesHTTP(call *ast.CallExpr) bool {
+	for _, arg := range call.Args {
+		if t := f.pkg.Info.TypeOf(arg); t != nil && isHTTPHandler(t) {
+			return true
+		}
+	}
+	return false
+}
+
+func isHTTPHandler(t types.Type) bool {
+	sig, ok := t.Underlying().(*types.Signature)
+	return ok && sig.Params().Len() == 2 && sig.Params().At(0).Type().String() == "net/http.ResponseWriter"
+}
