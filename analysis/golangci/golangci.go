@@ -1,6 +1,6 @@
 // Package golangci makes the analyzer a plugin of golangci-lint, by the name of sessionmapvet. In .custom-gcl.yml:
 //
-//	version: v2.5.0
+//	version: v2.15.0
 //	plugins:
 //	  - module: github.com/sessionmap/sessionmap/analysis
 //	    import: github.com/sessionmap/sessionmap/analysis/golangci
@@ -54,7 +54,17 @@ func plugin(conf any) (register.LinterPlugin, error) {
 			return nil, fmt.Errorf("sessionmapvet: fixed: %w", err)
 		}
 	}
-	return linter{sessionleak.New(words)}, nil
+	a := sessionleak.New(words)
+	look := a.Run
+	a.Run = func(pass *analysis.Pass) (any, error) {
+		alone := *pass
+		alone.Report = func(d analysis.Diagnostic) {
+			d.Related = nil // golangci-lint would print each as a report of its own
+			pass.Report(d)
+		}
+		return look(&alone)
+	}
+	return linter{a}, nil
 }
 
 type linter struct{ analyzer *analysis.Analyzer }

@@ -22,7 +22,14 @@ func TestPlugin(t *testing.T) {
 	require.Len(t, analyzers, 1)
 	testdata, err := filepath.Abs("../sessionleak/testdata")
 	require.NoError(t, err)
-	analysistest.Run(t, testdata, analyzers[0], "words")
+	reports := 0
+	for _, result := range analysistest.Run(t, testdata, analyzers[0], "words") {
+		for _, d := range result.Diagnostics {
+			reports++
+			assert.Empty(t, d.Related, "golangci-lint prints each as a report of its own")
+		}
+	}
+	assert.Positive(t, reports)
 
 	for says, settings := range map[string]map[string]any{
 		"sessionmapvet: keys: \"Ship\" is no word": {"keys": "Ship"},
