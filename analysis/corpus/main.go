@@ -3,6 +3,7 @@
 //
 //	go run ./corpus              # all modules; needs the module proxy and takes minutes
 //	go run ./corpus mcp-go scs   # those whose path has one of these words
+//	go run ./corpus -speed       # how long it takes, beside go vet
 //
 // Its status is 1 if the command crashes, or if a report has not been judged, or if one that was is not made any more.
 package main
@@ -22,8 +23,9 @@ import (
 
 func main() {
 	list := flag.String("list", "corpus/reports.md", "the table of modules and of reports")
+	timed := flag.Bool("speed", false, "time the command and go vet over the modules")
 	flag.Parse()
-	if err := run(*list, flag.Args()); err != nil {
+	if err := run(*list, *timed, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "corpus:", err)
 		os.Exit(1)
 	}
@@ -32,7 +34,7 @@ func main() {
 // A report is a row of the table, or what the command has printed.
 type report struct{ module, place, rule, container, verdict string }
 
-func run(list string, words []string) error {
+func run(list string, timed bool, words []string) error {
 	modules, judged, err := parse(list)
 	if err != nil {
 		return err
@@ -46,12 +48,17 @@ func run(list string, words []string) error {
 	if out, err := exec.Command("go", "build", "-o", tool, "./cmd/sessionmapvet").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
+	if len(words) > 0 {
+		modules = slices.DeleteFunc(modules, func(module string) bool {
+			return !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(module, w) })
+		})
+	}
+	if timed {
+		return speed(tool, dir, modules)
+	}
 	var bad []error
 	counts, looked := make(map[string]int), 0
 	for _, module := range modules {
-		if len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(module, w) }) {
-			continue
-		}
 		found, err := vet(tool, filepath.Join(dir, "src"), module)
 		if err != nil {
 			bad = append(bad, fmt.Errorf("%s: %w", module, err))
@@ -94,30 +101,38 @@ func parse(list string) (modules []string, judged []report, err error) {
 	return modules, judged, nil
 }
 
-// vet runs the command in a copy of a module.
-func vet(tool, dir, module string) ([]report, error) {
+// copyModule puts the sources of a module into a directory, which it replaces.
+func copyModule(dir, module string) error {
 	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
+		return err
 	}
 	download := exec.Command("go", "mod", "download", "-json", module)
 	download.Dir = os.TempDir()
 	out, err := download.Output()
 	var info struct{ Dir, Error string }
 	if unreadable := json.Unmarshal(out, &info); unreadable != nil || info.Dir == "" {
-		return nil, errors.Join(err, unreadable, errors.New(info.Error))
+		return errors.Join(err, unreadable, errors.New(info.Error))
 	}
 	if err := os.CopyFS(dir, os.DirFS(info.Dir)); err != nil {
-		return nil, err
+		return err
 	}
-	if err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error { return errors.Join(err, os.Chmod(name, 0o755)) }); err != nil {
+	return filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error { return errors.Join(err, os.Chmod(name, 0o755)) })
+}
+
+// moduleEnv is the environment in which a module is looked at on its own.
+func moduleEnv() []string { return append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod") }
+
+// vet runs the command in a copy of a module.
+func vet(tool, dir, module string) ([]report, error) {
+	if err := copyModule(dir, module); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(tool, "-format=json", "./...")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+	cmd.Env = moduleEnv()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err = cmd.Output()
+	out, err := cmd.Output()
 	var printed []struct{ Rule, Container, Position string }
 	if unreadable := json.Unmarshal(out, &printed); unreadable != nil {
 		return nil, fmt.Errorf("%w: %s", errors.Join(err, unreadable), stderr.String())
