@@ -2,9 +2,9 @@ package sessionmap
 
 import (
 	"hash/maphash"
+	"iter"
 	"math"
 	"reflect"
-	"sync/atomic"
 )
 
 // The ways to an entry, from which the public methods are made. Those that read or touch take no lock.
@@ -145,13 +145,26 @@ const (
 	exchangeRefused // what the value asks for cannot be granted
 )
 
-// replaceIf puts box, with value in it, in the place of the one in old, after an access. What has left for that is to
-// be reported.
-func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old, box *boxed[V], value V) (x exchange, left removal[K, V]) {
+// replaceIf puts value in the place of the one in old, after an access, and reports what came of that. A value that was
+// overtaken is forgotten.
+func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old *boxed[V], value V) (x exchange) {
+	box := m.values.box(value)
+	var d *demand
+	x = exchangeRefused // also where a function of the user's ends the goroutine (runtime.Goexit)
+	defer func() {
+		switch x {
+		case exchanged:
+			m.overwritten(e, d, old, box)
+		case exchangeRefused:
+			m.reject(e.key, value)
+		}
+	}()
 	d, ok := m.demands(e.key, value)
+	var left removal[K, V]
 	switch {
+	case e.value.Load() != old:
+		x = overtaken
 	case !ok:
-		return exchangeRefused, left
 	case d != nil:
 		x, left = m.change(e.key, d, func(found *entry[K, V]) bool { return found == e && e.value.Load() == old }, func(p *policy[K, V], now int64) bool {
 			p.touch(e, now)
@@ -159,11 +172,11 @@ func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old,
 		})
 	case m.touch(p, e) && e.value.CompareAndSwap(old, box):
 		x = exchanged
+	default:
+		x = overtaken
 	}
-	if x == exchanged {
-		m.catchUp(e, d)
-	}
-	return x, left
+	m.reportLeft(left)
+	return x
 }
 
 // change calls swap with the lock held if is says of the live entry of key that it is the one meant, and what d asks for
@@ -188,13 +201,17 @@ func (m *RobustSessionMap[K, V]) change(key K, d *demand, is func(e *entry[K, V]
 	return exchanged, left
 }
 
-// reportLeft reports what has left to make room, if anything, and then does what comes then, even if a callback ends
-// its goroutine.
-func (m *RobustSessionMap[K, V]) reportLeft(left removal[K, V], then func()) {
-	defer then()
+// reportLeft reports what has left to make room, if anything.
+func (m *RobustSessionMap[K, V]) reportLeft(left removal[K, V]) {
 	if left.cause != 0 {
 		m.reportOne(left)
 	}
+}
+
+// overwritten reports the value in old, which the one in box, that demanded d, has replaced.
+func (m *RobustSessionMap[K, V]) overwritten(e *entry[K, V], d *demand, old, box *boxed[V]) {
+	defer m.replaced(e.key, old, box)
+	m.catchUp(e, d)
 }
 
 // reject reports a value that was not stored. One that is there all the same is not closed.
@@ -209,49 +226,73 @@ func (m *RobustSessionMap[K, V]) reject(key K, value V) {
 // set puts box, with value in it, where a live entry of key is, or inserts one.
 func (m *RobustSessionMap[K, V]) set(key K, value V, box *boxed[V], idle int64) (stored bool) {
 	hash, ok := m.hash(key)
-	var d *demand
-	if ok = ok && key == key; ok {
-		d, ok = m.demands(key, value)
-	}
-	if !ok {
-		m.reject(key, value)
-		return false
-	}
-	was := m.policy.Load()
-	if e := was.table.find(hash, key); e != nil && d == nil && e.idle(m.timeouts) == idle && m.touch(was, e) {
-		if old := e.swap(box); old != nil {
-			if e.idle(m.timeouts) != idle {
-				m.restoreIdle(e, box, idle)
-			}
-			m.catchUp(e, d)
-			m.replaced(e.key, old, box)
+	if ok && key == key {
+		if m.overwrite(hash, key, box, idle) {
 			return true
 		}
+		return m.store(hash, key, value, box, idle)
 	}
-	m.loads.veto(key)
-	var left removal[K, V]
-	p, e, now, ok := m.lockToInsert(hash, key, d, nil, &left)
-	if !ok {
-		m.mu.Unlock()
-		m.reportLeft(left, func() { m.reject(key, value) })
+	m.reject(key, value)
+	return false
+}
+
+// overwrite is set for a key that has a live entry with the same idle timeout, and a value that demands nothing. It takes
+// no lock.
+func (m *RobustSessionMap[K, V]) overwrite(hash uint32, key K, box *boxed[V], idle int64) (stored bool) {
+	if m.demanding() {
 		return false
 	}
-	if e == nil {
-		e = m.add(p, hash, key, box, idle, now, d, left)
-		m.catchUp(e, d)
-		return true
+	p := m.policy.Load()
+	e := p.table.find(hash, key)
+	if e == nil || e.idle(m.timeouts) != idle || !m.touch(p, e) {
+		return false
 	}
-	// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
-	// and an overwrite without the lock that comes in between sees that it has changed.
-	p.touch(e, now)
-	p.setIdle(e, idle)
 	old := e.swap(box)
-	p.grant(e, d)
-	m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
-	m.mu.Unlock()
-	m.catchUp(e, d)
-	m.reportLeft(left, func() { m.replaced(e.key, old, box) })
+	if old == nil {
+		return false
+	}
+	if e.idle(m.timeouts) != idle {
+		m.restoreIdle(e, box, idle)
+	}
+	m.overwritten(e, nil, old, box)
 	return true
+}
+
+// store is set with the lock.
+func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V], idle int64) (stored bool) {
+	defer func() {
+		if !stored { // for it was refused, or a function of the user's has ended the goroutine (runtime.Goexit)
+			m.reject(key, value)
+		}
+	}()
+	d, ok := m.demands(key, value)
+	if !ok {
+		return false
+	}
+	var left removal[K, V]
+	p, e, now, ok := m.lockToInsert(hash, key, d, nil, &left)
+	switch {
+	case !ok:
+		m.mu.Unlock()
+	case e == nil:
+		e, stored = m.add(p, hash, key, box, idle, now, d), true
+		m.mu.Unlock()
+		m.loads.veto(key, never)
+		defer m.catchUp(e, d)
+	default:
+		// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
+		// and an overwrite without the lock that comes in between sees that it has changed.
+		p.touch(e, now)
+		p.setIdle(e, idle)
+		old := e.swap(box)
+		stored = true
+		p.grant(e, d)
+		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
+		m.mu.Unlock()
+		defer m.overwritten(e, d, old, box)
+	}
+	m.reportLeft(left)
+	return stored
 }
 
 // restoreIdle gives e the idle timeout that belongs to box, which was set while another changed it.
@@ -267,43 +308,48 @@ func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle
 
 // insert stores value if key has no live entry; else it returns that entry's value, after an access.
 func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stored bool) {
-	m.loads.veto(key)
-	d, ok := m.demands(key, value)
-	var left removal[K, V]
-	if ok {
-		present, stored, left = m.tryInsert(key, m.values.box(value), d, nil)
-	}
-	m.reportLeft(left, func() {
-		if !stored && present == nil {
+	defer func() {
+		if !stored && present == nil { // for it was refused, or a function of the user's has ended the goroutine
 			m.reject(key, value)
 		}
-	})
+	}()
+	d, ok := m.demands(key, value)
+	if !ok {
+		return nil, false
+	}
+	present, e, left := m.tryInsert(key, m.values.box(value), d, nil)
+	if stored = e != nil; stored {
+		m.loads.veto(key, never)
+		defer m.catchUp(e, d)
+	}
+	m.reportLeft(left)
 	return present, stored
 }
 
-// tryInsert is insert for a value that demands d, unless there is a veto. What has left is to be reported, as is the
-// value if it is refused.
-func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, vetoed *atomic.Bool) (present *boxed[V], stored bool, left removal[K, V]) {
+// tryInsert adds an entry for key with a value that demands d, and returns it, unless call, which may be nil, has been
+// vetoed. Where there is one already it returns that one's value, after an access. What has left is to be reported, as is
+// the value if it is refused.
+func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call *loadCall[V]) (present *boxed[V], added *entry[K, V], left removal[K, V]) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {
-		return nil, false, left
+		return nil, nil, left
 	}
 	p, e, now, ok := m.lockToInsert(hash, key, d, func(e *entry[K, V]) bool {
-		return e == nil && vetoed != nil && vetoed.Load()
+		return e == nil && call != nil && call.vetoed.Load()
 	}, &left)
+	defer m.mu.Unlock()
 	switch {
 	case !ok:
-		m.mu.Unlock()
 	case e == nil:
-		e = m.add(p, hash, key, box, m.timeouts.idle, now, d, removal[K, V]{})
-		m.catchUp(e, d)
-		stored = true
+		added = m.add(p, hash, key, box, m.timeouts.idle, now, d)
+		if call != nil {
+			call.stored.Store(true)
+		}
 	default:
 		p.touch(e, now)
 		present = e.value.Load()
-		m.mu.Unlock()
 	}
-	return present, stored, left
+	return present, added, left
 }
 
 // lockToInsert takes the lock and looks key up. Where a new entry, or what d asks for, takes the place of others it
@@ -315,7 +361,7 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, ref
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
 		e := p.lookup(hash, key, now, left)
-		if e == nil && m.refuses(key, now) || refuse != nil && refuse(e) {
+		if refuse != nil && refuse(e) || e == nil && m.refuses(key, now) {
 			return p, e, now, false
 		}
 		if outcome := p.admit(e, d, now, left); outcome != notYet {
@@ -329,8 +375,8 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, ref
 	}
 }
 
-// add inserts, releases the lock, and reports what left to make room.
-func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, d *demand, left removal[K, V]) *entry[K, V] {
+// add inserts an entry. It needs the lock.
+func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, d *demand) *entry[K, V] {
 	e := p.insert(hash, key, box, idle, now)
 	p.grant(e, d)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
@@ -341,11 +387,7 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 	if m.pressure.high > 0 {
 		m.presser.arm(after(now, nearLook), now)
 	}
-	m.mu.Unlock()
 	m.counters.inserts.Add(1)
-	if left.cause != 0 {
-		m.reportOne(left)
-	}
 	return e
 }
 
@@ -353,8 +395,11 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 // nothing to remove, and no tombstone to set, it takes no lock.
 func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (value V, ok bool) {
 	hash, ok := m.hash(key)
-	loading := m.loads.veto(key)
-	if !ok || !loading && m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
+	if !ok {
+		return value, false
+	}
+	loading := m.loads.veto(key, createdBy)
+	if !loading && m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
 		return value, false
 	}
 	m.mu.Lock()
@@ -388,7 +433,7 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 
 // removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box.
 func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed bool) {
-	m.loads.veto(e.key)
+	m.loads.veto(e.key, never)
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
@@ -406,33 +451,54 @@ func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (remove
 	return removed
 }
 
-// endAll ends the entries of a policy that the map no longer uses, and returns how many were live.
+// endAll ends the entries of a policy that the map no longer uses, and returns how many were live. Those that something is
+// tied to come first, all of them, so that contexts and leases end though a callback may block.
 func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int) {
-	finished := false
-	defer func() {
-		if !finished { // a callback ended its goroutine (runtime.Goexit)
-			m.endAll(p, cause)
-		}
-	}()
-	var batch []removal[K, V]
 	now := m.clock.exact()
-	for e := range p.table.entries() {
+	end := func(e *entry[K, V], out *[]removal[K, V]) {
 		box, why := e.endExpired(now, m.timeouts)
 		if box == nil {
 			if box, why = e.end(), cause; box == nil {
-				continue
+				return
 			}
 			ended++
 		}
-		if batch = append(batch, p.removal(e, box, why)); len(batch) == sweepBatch {
-			m.report(batch)
+		*out = append(*out, p.removal(e, box, why))
+		m.left((*out)[len(*out)-1])
+	}
+	var tied []removal[K, V]
+	runAll([]func(){
+		func() {
+			for e := range p.table.entries() {
+				if e.ties() != nil {
+					end(e, &tied)
+				}
+			}
+		},
+		func() { m.tell(tied, m.listeners(), 0) },
+		func() { m.endInBatches(p.table.entries(), end) },
+	})
+	return ended
+}
+
+// endInBatches ends entries and tells of them, a batch at a time.
+func (m *RobustSessionMap[K, V]) endInBatches(entries iter.Seq[*entry[K, V]], end func(*entry[K, V], *[]removal[K, V])) {
+	finished := false
+	defer func() {
+		if !finished { // a callback ended its goroutine (runtime.Goexit)
+			m.endInBatches(entries, end)
+		}
+	}()
+	var batch []removal[K, V]
+	for e := range entries {
+		if end(e, &batch); len(batch) == sweepBatch {
+			m.tell(batch, m.listeners(), 0)
 			clear(batch)
 			batch = batch[:0]
 		}
 	}
-	m.report(batch)
+	m.tell(batch, m.listeners(), 0)
 	finished = true
-	return ended
 }
 
 // hasInterface reports whether a value of type t can hold one that is not comparable.

@@ -12,7 +12,7 @@ import (
 // [NewAttribute] makes one, typically for the whole program. It is safe for concurrent use.
 //
 // To read or set the attribute of a session is an access to the session. A Get takes no lock and allocates
-// nothing (but see [RobustSessionMap.Get]); nor does a Set, but for the space of the value, unless it begins the
+// nothing, but where [RobustSessionMap.Get] does; nor does a Set, but for the space of the value, unless it begins the
 // session.
 type Attribute[K comparable, V any] struct {
 	reporter[K, V]
@@ -99,57 +99,80 @@ func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
 	for {
 		s := a.present(id)
 		old := a.slot(s).Load()
-		x, left := a.exchange(id, s, old, box)
-		if a.settle(x, left, id, old, box) {
+		if x := a.exchange(id, s, old, box); x != overtaken {
 			return x == exchanged
 		}
 	}
 }
 
-// exchange puts box in the place of old in the slot of a session; nil is no value, and no session one to begin. What
-// the value asks for is granted in the same moment. What has left for that is to be reported.
-func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) (x exchange, left removal[K, *Session[K]]) {
-	asked := false
-	defer func() {
-		if !asked { // a function of the user's has ended the goroutine (runtime.Goexit)
-			a.reject(id, a.open(box))
-		}
-	}()
-	d, ok := a.demands(id, box)
-	asked = true
-	if !ok {
-		return exchangeRefused, left
+// exchange puts box in the place of old in the slot of a session, and reports what came of that; nil is no value, and no
+// session one to begin. What the value asks for is granted in the same moment. A value that was overtaken is forgotten.
+func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) (x exchange) {
+	begins := s == nil
+	if begins {
+		s = newSession(id)
 	}
+	id = s.ID()     // it may have been renamed
 	if old == nil { // before the value is there, so that Len is never below 0
 		a.live.Add(1)
-		defer func() {
-			if x != exchanged {
-				a.live.Add(-1)
-			}
-		}()
 	}
+	var d *demand
+	x = exchangeRefused // also where a function of the user's ends the goroutine (runtime.Goexit)
+	defer func() { a.settle(x, id, s, d, old, box) }()
+	d, ok := a.demands(id, box)
+	var left removal[K, *Session[K]]
 	switch {
-	case s == nil:
-		s = newSession(id)
+	case !begins && a.slot(s).Load() != old, old == endOfAll:
+		x = overtaken
+	case !ok:
+	case begins:
 		x, left = a.begin(s, box, d)
 	case d != nil:
 		x, left = a.exchangeDemanding(s, old, box, d)
-	case old != endOfAll && a.slot(s).CompareAndSwap(old, box):
+	case a.slot(s).CompareAndSwap(old, box):
 		x = exchanged
+	default:
+		x = overtaken
 	}
-	if x == exchanged && d.outdated(len(a.rules.all())) {
-		a.adopt(id, s)
+	a.group.sessions.reportLeft(left)
+	return x
+}
+
+// settle reports what an exchange has come to.
+func (a *Attribute[K, V]) settle(x exchange, id K, s *Session[K], d *demand, old, box *slotBox) {
+	if old == nil && x != exchanged {
+		a.live.Add(-1)
 	}
-	return x, left
+	switch {
+	case x == exchangeRefused:
+		a.reject(id, a.open(box))
+	case x == exchanged:
+		defer a.exchanged(id, old, box)
+		if d.outdated(len(a.rules.all())) {
+			a.adopt(id, s)
+		}
+	}
+}
+
+// exchanged reports that the value in box has taken the place of the one in old.
+func (a *Attribute[K, V]) exchanged(id K, old, box *slotBox) {
+	switch {
+	case box == nil:
+		a.ended(id, old, Deleted)
+	case old == nil:
+		a.counters.inserts.Add(1)
+	default:
+		a.replaced(id, (*boxed[V])(unsafe.Pointer(old)), (*boxed[V])(unsafe.Pointer(box)))
+	}
 }
 
 // begin begins a session that has the attribute.
 func (a *Attribute[K, V]) begin(s *Session[K], box *slotBox, d *demand) (exchange, removal[K, *Session[K]]) {
 	m, id := a.group.sessions, s.ID()
 	a.slot(s).Store(box)
-	present, stored, left := m.tryInsert(id, m.values.box(s), d, nil)
+	present, added, left := m.tryInsert(id, m.values.box(s), d, nil)
 	switch {
-	case stored:
+	case added != nil:
 		return exchanged, left
 	case present != nil:
 		return overtaken, left
@@ -180,9 +203,6 @@ func (a *Attribute[K, V]) demands(id K, box *slotBox) (d *demand, ok bool) {
 }
 
 func (a *Attribute[K, V]) exchangeDemanding(s *Session[K], old, box *slotBox, d *demand) (exchange, removal[K, *Session[K]]) {
-	if old == endOfAll {
-		return overtaken, removal[K, *Session[K]]{}
-	}
 	m, slot := a.group.sessions, a.slot(s)
 	session := m.values.box(s)
 	return m.change(s.ID(), d, func(e *entry[K, *Session[K]]) bool {
@@ -190,24 +210,6 @@ func (a *Attribute[K, V]) exchangeDemanding(s *Session[K], old, box *slotBox, d 
 	}, func(*policy[K, *Session[K]], int64) bool {
 		return slot.CompareAndSwap(old, box)
 	})
-}
-
-// settle reports what an exchange has come to, and returns whether it is settled.
-func (a *Attribute[K, V]) settle(x exchange, left removal[K, *Session[K]], id K, old, box *slotBox) (settled bool) {
-	a.group.sessions.reportLeft(left, func() {
-		switch {
-		case x == exchangeRefused:
-			a.reject(id, a.open(box))
-		case x != exchanged:
-		case box == nil:
-			a.ended(id, old, Deleted)
-		case old == nil:
-			a.counters.inserts.Add(1)
-		default:
-			a.replaced(id, (*boxed[V])(unsafe.Pointer(old)), (*boxed[V])(unsafe.Pointer(box)))
-		}
-	})
-	return x != overtaken
 }
 
 // reject reports a value that was not stored. One that the session has all the same is not closed.
@@ -230,8 +232,7 @@ func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 			a.counters.lane().hits.Add(1)
 			return a.open(old), true
 		}
-		x, left := a.exchange(id, s, nil, box)
-		if a.settle(x, left, id, nil, box) {
+		if a.exchange(id, s, nil, box) != overtaken {
 			a.counters.lane().misses.Add(1)
 			return value, false
 		}
@@ -264,9 +265,8 @@ func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bo
 		if keep {
 			next = a.box(value)
 		}
-		x, left := a.exchange(id, s, box, next)
-		switch settled := a.settle(x, left, id, box, next); {
-		case !settled:
+		switch x := a.exchange(id, s, box, next); {
+		case x == overtaken:
 		case x == exchangeRefused:
 			return old, box != nil
 		case keep:
@@ -292,8 +292,7 @@ func (a *Attribute[K, V]) Take(id K) (V, bool) {
 		if box == nil {
 			break
 		}
-		x, left := a.exchange(id, s, box, nil)
-		if a.settle(x, left, id, box, nil) {
+		if a.exchange(id, s, box, nil) != overtaken {
 			return a.open(box), true
 		}
 	}

@@ -11,6 +11,9 @@ type demand struct {
 	claims []claim
 	number int // of the value, among those of its session: that of the attribute
 	cost   int64
+
+	loaded   bool  // not set, but loaded,
+	loadedAt int64 // and when
 }
 
 // A costRule says what a value costs; nil if that is not wanted.
@@ -29,22 +32,25 @@ func demands[K comparable, V any](rules []*ownerRule[K, V], cost costRule[K, V],
 	return d, true
 }
 
-// demands returns what a value that is to be stored asks for. Where a function of the
-// user's ends the goroutine (runtime.Goexit) the value is rejected.
+// demanding reports whether values of the map demand anything: then each is stored under the lock.
+func (m *RobustSessionMap[K, V]) demanding() bool {
+	return len(m.rules.all()) > 0 || m.cost != nil || m.refreshAfter > 0
+}
+
+// demands returns what a value that is to be stored asks for. A function of the user's may end the goroutine.
 func (m *RobustSessionMap[K, V]) demands(key K, value V) (d *demand, ok bool) {
-	rules := m.rules.all()
-	if len(rules) == 0 && m.cost == nil {
+	if !m.demanding() {
 		return nil, true
 	}
-	asked := false
-	defer func() {
-		if !asked {
-			m.reject(key, value)
-		}
-	}()
-	d, ok = demands(rules, m.cost, m.callbacks, 0, key, value)
-	asked = true
-	return d, ok
+	return demands(m.rules.all(), m.cost, m.callbacks, 0, key, value)
+}
+
+// at returns d for a value that was loaded at a moment.
+func (d *demand) at(now int64) *demand {
+	if d != nil {
+		d.loaded, d.loadedAt = true, now
+	}
+	return d
 }
 
 // outdated reports whether d was made before there were so many rules.
@@ -69,6 +75,7 @@ func (p *policy[K, V]) grant(e *entry[K, V], d *demand) {
 		t.costs = append(t.costs, 0)
 	}
 	p.charge(t, d.number, d.cost-t.costs[d.number])
+	t.loaded, t.loadedAt = d.loaded, d.loadedAt
 }
 
 // charge adds to the cost of a value of a session.

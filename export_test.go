@@ -443,6 +443,25 @@ func LoadsUnderWay[K comparable, V any](m *RobustSessionMap[K, V]) int {
 	return int(m.loads.underWay.Load())
 }
 
+// LoadsAreFree reports whether the list of loads holds no memory.
+func LoadsAreFree[K comparable, V any](m *RobustSessionMap[K, V]) bool {
+	m.loads.mu.Lock()
+	defer m.loads.mu.Unlock()
+	return m.loads.calls == nil
+}
+
+// ListStoredLoad puts a load on the list that has stored value, which has left the map since.
+func ListStoredLoad[K comparable, V any](m *RobustSessionMap[K, V], key K, value V) {
+	call := &loadCall[V]{value: value, done: make(chan struct{}), told: make(chan struct{}), cancel: func() {}}
+	call.stored.Store(true)
+	close(call.done)
+	close(call.told)
+	m.loads.mu.Lock()
+	defer m.loads.mu.Unlock()
+	m.loads.calls = map[K]*loadCall[V]{key: call}
+	m.loads.underWay.Add(1)
+}
+
 // EndsOf is how many functions wait for the end of the lease's session.
 func EndsOf[K comparable, V any](l *Lease[K, V]) int {
 	t := l.record.ties
@@ -456,4 +475,11 @@ func EndGuards[K comparable](g *Group[K], id K) {
 	for _, guard := range g.guards.all() {
 		guard.end(id)
 	}
+}
+
+// Walks is how many walks over all entries are under way.
+func Walks[K comparable, V any](m *RobustSessionMap[K, V]) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.renameLogs)
 }

@@ -22,7 +22,12 @@ import (
 
 func newGroup(t *testing.T, opts ...sessionmap.Option) *sessionmap.Group[int] {
 	t.Helper()
-	g, err := sessionmap.NewGroup[int](opts...)
+	return groupOf[int](t, opts...)
+}
+
+func groupOf[K comparable](t *testing.T, opts ...sessionmap.Option) *sessionmap.Group[K] {
+	t.Helper()
+	g, err := sessionmap.NewGroup[K](opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		assert.NoError(t, sessionmap.CheckGroup(g))

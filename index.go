@@ -257,7 +257,7 @@ func (m *RobustSessionMap[K, V]) newRule(l *limits) {
 func (m *RobustSessionMap[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 	m.newRule(&rule.limits)
 	m.rules.add(*rule)
-	for e := range m.policy.Load().table.entries() {
+	for e := range m.stayers() {
 		m.adopt(e)
 	}
 	return m
@@ -282,6 +282,9 @@ func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
 func (m *RobustSessionMap[K, V]) owned(number int, owner any) iter.Seq[*ties] {
 	p := m.policy.Load()
 	return func(yield func(*ties) bool) {
+		if !hashable(owner) {
+			return // nobody's, as NewIndex has it
+		}
 		for elem := range m.walk(func() *list.List { return p.owners[number].list(owner) }, func(elem *list.Element) bool {
 			return elem.Value.(*ties).owned[number].elem == elem
 		}) {
@@ -333,6 +336,9 @@ func (m *RobustSessionMap[K, V]) walk(in func() *list.List, listed func(*list.El
 }
 
 func (m *RobustSessionMap[K, V]) countOwned(number int, owner any) int {
+	if !hashable(owner) {
+		return 0
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if l := m.policy.Load().owners[number].list(owner); l != nil {
@@ -352,8 +358,10 @@ func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 	m := a.group.sessions
 	m.newRule(&rule.limits)
 	a.rules.add(*rule)
-	for id, s := range m.All() {
-		a.adopt(id, s)
+	for e := range m.stayers() {
+		if box := m.valueOf(e); box != nil {
+			a.adopt(e.key, m.values.open(box))
+		}
 	}
 	return m
 }

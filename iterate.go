@@ -9,11 +9,11 @@ import (
 // of it walks the table in the order of the hash, so a key removed and set again is not met twice.
 
 // DeleteFunc removes, with the cause [Deleted], the entries for which del returns true, and returns how
-// many. It is no access. del runs without a lock, and again for an entry whose value changes meanwhile;
+// many. It is no access. del runs without a lock, and again for an entry whose value or key changes meanwhile;
 // an entry that is set after the call began may be passed over.
 func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 	n := 0
-	for e := range m.policy.Load().table.entries() {
+	for e := range m.stayers() {
 		for {
 			box := m.valueOf(e)
 			var yes bool
@@ -27,6 +27,45 @@ func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 		}
 	}
 	return n
+}
+
+// A renameLog has the entries that are renamed during a walk over all, which may have passed the place where they come in.
+type renameLog[K comparable, V any] struct {
+	entries []*entry[K, V] // guarded by the map's lock
+}
+
+// stayers yields every entry that stays while the loop runs; one that is renamed meanwhile perhaps twice.
+func (m *RobustSessionMap[K, V]) stayers() iter.Seq[*entry[K, V]] {
+	return func(yield func(*entry[K, V]) bool) {
+		log := &renameLog[K, V]{}
+		m.mu.Lock()
+		m.renameLogs = append(m.renameLogs, log)
+		m.mu.Unlock()
+		defer func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.renameLogs = slices.DeleteFunc(m.renameLogs, func(other *renameLog[K, V]) bool { return other == log })
+		}()
+		for e := range m.policy.Load().table.entries() {
+			if !yield(e) {
+				return
+			}
+		}
+		for {
+			m.mu.Lock()
+			entries := log.entries
+			log.entries = nil
+			m.mu.Unlock()
+			if len(entries) == 0 {
+				return
+			}
+			for _, e := range entries {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Clear removes all entries at one moment, with the cause [Cleared], and returns how many. Expired ones
@@ -72,7 +111,7 @@ func (m *RobustSessionMap[K, V]) Oldest() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		var all []stamped[K, V]
 		for e := range m.policy.Load().table.entries() {
-			if s := e.stamp(); s.accessed != gone {
+			if s := e.stamp(); s.accessed > deciding {
 				all = append(all, stamped[K, V]{s, e})
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"weak"
 )
 
 // Loads: of all who miss the same key at once, one has the value loaded, and all get it.
@@ -16,8 +15,9 @@ import (
 //	             one; wait for it or for ctx
 //
 // A load belongs to the session that was not there when it began. A delete, an event, Clear, or a Set meanwhile
-// vetoes it: its result is not stored. The veto is marked before the other takes the map's lock, and looked at
-// under that lock, so that whatever is stored has been there before the delete, and left with it.
+// vetoes it: its result is not stored. A delete marks the veto before it takes the map's lock, and the load looks at it
+// under that lock, so that whatever is stored has been there before the delete, and left with it. A Set marks it once it has
+// stored something.
 
 // loads is empty in a map on which GetOrLoad is not used.
 type loads[K comparable, V any] struct {
@@ -29,13 +29,16 @@ type loads[K comparable, V any] struct {
 
 // A loadCall is a load that somebody waits for.
 type loadCall[V any] struct {
-	waiters int // guarded by the mu of loads
+	began   int64 // clock reading
+	waiters int   // guarded by the mu of loads
 	cancel  context.CancelFunc
 	vetoed  atomic.Bool
+	stored  atomic.Bool // set with the map's lock held: what it has stored is in the map, or has left it since
 
 	done  chan struct{} // closed once what follows is there
 	value V
 	err   error
+	told  chan struct{} // closed once what has left for it is reported
 }
 
 // ErrLoad is what a GetOrLoad returns whose load did not return, because it panicked or ended its goroutine.
@@ -86,7 +89,12 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 	l := &m.loads
 	l.mu.Lock()
 	call := l.calls[key]
-	if call == nil {
+	if call != nil && call.stored.Load() {
+		l.end(key, call)
+		call = nil
+	}
+	begins := call == nil
+	if begins {
 		// A load may have ended since the look at the table.
 		if box := m.access(hash, key); box != nil {
 			l.mu.Unlock()
@@ -96,7 +104,7 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 			l.mu.Unlock()
 			return none, refusal()
 		}
-		call = &loadCall[V]{done: make(chan struct{})}
+		call = &loadCall[V]{began: m.clock.exact(), done: make(chan struct{}), told: make(chan struct{})}
 		var loading context.Context
 		loading, call.cancel = context.WithCancel(context.WithoutCancel(ctx))
 		if l.calls == nil {
@@ -109,8 +117,12 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 	call.waiters++
 	l.mu.Unlock()
 
+	answered := call.done
+	if begins {
+		answered = call.told // what leaves for a call is reported before that returns
+	}
 	select {
-	case <-call.done:
+	case <-answered:
 		return call.value, call.err
 	case <-ctx.Done():
 		l.mu.Lock()
@@ -130,22 +142,26 @@ func (l *loads[K, V]) end(key K, call *loadCall[V]) {
 		delete(l.calls, key)
 		l.underWay.Add(-1)
 	}
+	if len(l.calls) == 0 {
+		l.calls = nil // a map does not shrink
+	}
 	call.vetoed.Store(true)
 }
 
-// veto keeps the load of key that is under way, if any, from being stored. It reports whether there was one: it may be
-// in the middle of being stored, which is over when the map's lock is free.
-func (l *loads[K, V]) veto(key K) (underWay bool) {
+// veto keeps the load of key that is under way, if any that began by a given moment, from being stored. It reports whether
+// there was one: it may be in the middle of being stored, which is over when the map's lock is free.
+func (l *loads[K, V]) veto(key K, begunBy int64) (underWay bool) {
 	if l.underWay.Load() == 0 {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	call := l.calls[key]
-	if call != nil {
-		l.end(key, call)
+	if call == nil || call.began > begunBy {
+		return false
 	}
-	return call != nil
+	l.end(key, call)
+	return true
 }
 
 // vetoAll is veto for all keys.
@@ -170,39 +186,47 @@ func (l *loads[K, V]) cancelAll() {
 // load runs a load and gives the result to those who wait. A callback or load itself may end the goroutine.
 func (m *RobustSessionMap[K, V]) load(ctx context.Context, call *loadCall[V], key K, load func(context.Context, K) (V, error)) {
 	var value V
-	err := ErrLoad
-	defer m.crew.leave()
-	defer close(call.done)
-	defer func() {
+	call.err = ErrLoad
+	answer := sync.OnceFunc(func() {
 		m.loads.mu.Lock()
-		defer m.loads.mu.Unlock()
 		m.loads.end(key, call)
-	}()
+		m.loads.mu.Unlock()
+		close(call.done)
+	})
+	defer m.crew.leave()
+	defer close(call.told)
+	defer answer()
 	defer func() {
 		call.cancel()
-		if err != nil {
-			call.err = err
-			m.rememberFailure(key, err, call)
+		if call.err != nil {
+			m.rememberFailure(key, call)
 			return
 		}
-		m.storeLoaded(call, key, value)
+		m.storeLoaded(call, key, value, answer)
 	}()
-	m.callbacks.call("GetOrLoad", func() { value, err = load(ctx, key) })
+	m.callbacks.call("GetOrLoad", func() { value, call.err = load(ctx, key) })
 }
 
-// storeLoaded stores what was loaded, unless there is a veto, and tells call what those who wait get.
-func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V) {
-	var present *boxed[V]
-	var stored bool
-	var left removal[K, V]
+// storeLoaded stores what was loaded, unless there is a veto, and answers those who wait before it reports what has left.
+func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V, answer func()) {
+	stored := false
+	defer func() {
+		if !stored { // for it was refused, or a function of the user's has ended the goroutine (runtime.Goexit)
+			m.reject(key, value)
+		}
+	}()
 	call.err = ErrLoad // unless a cost function returns
+	var present *boxed[V]
+	var e *entry[K, V]
+	var left removal[K, V]
 	d, ok := m.demands(key, value)
 	if ok {
-		present, stored, left = m.tryInsert(key, m.values.box(value), d, &call.vetoed)
+		present, e, left = m.tryInsert(key, m.values.box(value), d.at(m.clock.exact()), call)
 	}
-	switch {
+	switch stored = e != nil; {
 	case stored:
 		call.value, call.err = value, nil
+		defer m.catchUp(e, d)
 	case present != nil:
 		call.value, call.err = m.values.open(present), nil
 	case call.vetoed.Load() && !m.closed.Load():
@@ -210,13 +234,8 @@ func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V) 
 	default:
 		call.err = fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key)
 	}
-	m.reportLeft(left, func() {
-		if stored {
-			m.loaded(key)
-		} else {
-			m.reject(key, value)
-		}
-	})
+	answer()
+	m.reportLeft(left)
 }
 
 // A crew counts the goroutines that Close has to wait for.
@@ -257,12 +276,12 @@ func (c *crew) dismiss() <-chan struct{} {
 }
 
 // rememberFailure has those who ask for key soon get the same error.
-func (m *RobustSessionMap[K, V]) rememberFailure(key K, err error, call *loadCall[V]) {
+func (m *RobustSessionMap[K, V]) rememberFailure(key K, call *loadCall[V]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.keys.failed.window > 0 && !call.vetoed.Load() && !m.closed.Load() {
 		now := m.clock.exact()
-		m.keys.failed.put(key, err, now)
+		m.keys.failed.put(key, call.err, now)
 		m.sweeper.arm(m.keys.failed.deadline(), now)
 	}
 }
@@ -306,48 +325,55 @@ func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], load fun
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		t.refreshing = false
-		value := t.entry.(*entry[K, V]).value.Load()
-		t.loaded, t.loadedAt = weak.Make(value), m.clock.exact() // or the next try would come at once
+		if t.entry.(*entry[K, V]).value.Load() == box {
+			t.loadedAt = m.clock.exact() // or the next try would come at once
+		}
 	}()
 	defer func() {
 		if err != nil {
 			m.callbacks.warn("sessionmap: Refresh failed", "error", err)
 			return
 		}
-		m.storeRefreshed(t, box, value)
+		m.storeRefreshed(t, key, box, value)
 	}()
 	m.callbacks.call("Refresh", func() { value, err = load(t.context(), key) })
 }
 
-// storeRefreshed puts a value that was loaded anew in the place of the one in box.
-func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, box *boxed[V], value V) {
-	m.mu.Lock()
-	e := t.entry.(*entry[K, V])
-	m.mu.Unlock()
-	x, left, loaded := exchangeRefused, removal[K, V]{}, m.values.box(value)
-	d, ok := m.demands(e.key, value)
-	if ok {
-		x, left = m.change(e.key, d, func(found *entry[K, V]) bool { return found == e && e.value.Load() == box }, func(*policy[K, V], int64) bool {
-			return e.value.CompareAndSwap(box, loaded)
-		})
+// storeRefreshed puts a value that was loaded anew in the place of the one in box, under whatever key that is by now.
+func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], value V) {
+	loaded := m.values.box(value)
+	var e *entry[K, V]
+	var d *demand
+	x := exchangeRefused // also where a function of the user's ends the goroutine
+	defer func() {
+		if x == exchanged {
+			m.overwritten(e, d, box, loaded)
+		} else {
+			m.reject(key, value)
+		}
+	}()
+	d, ok := m.demands(key, value)
+	if !ok {
+		return
 	}
-	m.reportLeft(left, func() {
-		if x != exchanged {
-			m.reject(e.key, value)
+	d = d.at(m.clock.exact())
+	for {
+		before := e
+		m.mu.Lock()
+		e = t.entry.(*entry[K, V])
+		m.mu.Unlock()
+		if e == before {
 			return
 		}
-		m.catchUp(e, d)
-		m.replaced(e.key, box, loaded)
-	})
-}
-
-// loaded notes when the value of key was loaded, if that matters.
-func (m *RobustSessionMap[K, V]) loaded(key K) {
-	if m.refreshAfter > 0 {
-		m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) {
-			t := p.tie(e)
-			t.loaded, t.loadedAt = weak.Make(e.value.Load()), now
+		key = e.key
+		var left removal[K, V]
+		x, left = m.change(key, d, func(found *entry[K, V]) bool { return found == e && e.value.Load() == box }, func(*policy[K, V], int64) bool {
+			return e.value.CompareAndSwap(box, loaded)
 		})
+		m.reportLeft(left)
+		if x != overtaken {
+			return
+		}
 	}
 }
 
@@ -357,9 +383,8 @@ func (m *RobustSessionMap[K, V]) refreshOld(key K, load func(context.Context, K)
 		return
 	}
 	m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) {
-		box := e.value.Load()
-		if t := p.tie(e); t.loaded == any(weak.Make(box)) && now-t.loadedAt >= m.refreshAfter {
-			m.beginRefresh(p, e, box, load)
+		if t := p.tie(e); t.loaded && now-t.loadedAt >= m.refreshAfter {
+			m.beginRefresh(p, e, e.value.Load(), load)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -328,4 +329,228 @@ func TestLoadConcurrent(t *testing.T) {
 	for key, left := range m.All() {
 		assert.False(t, left.Load(), key)
 	}
+}
+
+func withoutCaptures() {}
+
+// TestLoadOfWhatIsNotOnTheHeap: a func without captures and a string's bytes lie in the program itself.
+func TestLoadOfWhatIsNotOnTheHeap(t *testing.T) {
+	t.Run("func", func(t *testing.T) {
+		m := newMap[string, func()](t, sessionmap.WithRefreshAfter(time.Minute), sessionmap.WithCloser())
+		load := func(context.Context, string) (func(), error) { return withoutCaptures, nil }
+		v, err := m.GetOrLoad(t.Context(), "a", load)
+		require.NoError(t, err)
+		assert.NotNil(t, v)
+		require.True(t, m.Refresh("a", load))
+		require.NoError(t, m.Close())
+	})
+	t.Run("bytes", func(t *testing.T) {
+		m := newMap[string, *byte](t, sessionmap.WithRefreshAfter(time.Minute))
+		v, err := m.GetOrLoad(t.Context(), "a", func(context.Context, string) (*byte, error) { return unsafe.StringData("hello"), nil })
+		require.NoError(t, err)
+		assert.Equal(t, byte('h'), *v)
+	})
+}
+
+// TestLoadHandsOutNothingThatHasLeft: a load whose value has left answers nobody who comes later, though a callback holds
+// it up.
+func TestLoadHandsOutNothingThatHasLeft(t *testing.T) {
+	for name, leave := range map[string]func(m *sessionmap.RobustSessionMap[string, int]){
+		"expired": func(*sessionmap.RobustSessionMap[string, int]) { time.Sleep(2 * time.Minute) },
+		"evicted": func(m *sessionmap.RobustSessionMap[string, int]) { m.Set("c", 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMap[string, int](t, sessionmap.WithTTL(time.Minute), sessionmap.WithMaxSize(1))
+				unblock := make(chan struct{})
+				m.OnRemove(func(key string, _ int, _ sessionmap.Cause) {
+					if key == "a" {
+						<-unblock
+					}
+				})
+				returns := func(v int) func(context.Context, string) (int, error) {
+					return func(context.Context, string) (int, error) { return v, nil }
+				}
+				m.Set("a", 1)
+				go m.GetOrLoad(t.Context(), "b", returns(2))
+				synctest.Wait()
+				waiting := make(chan int, 1)
+				go func() {
+					v, _ := m.GetOrLoad(t.Context(), "b", returns(2))
+					waiting <- v
+				}()
+				synctest.Wait()
+				require.Equal(t, 2, <-waiting, "the callback holds up the load, and not who joins it")
+				leave(m)
+				go func() {
+					v, _ := m.GetOrLoad(t.Context(), "b", returns(22))
+					waiting <- v
+				}()
+				synctest.Wait()
+				close(unblock)
+				assert.Equal(t, 22, <-waiting)
+			})
+		})
+	}
+}
+
+// TestStoredLoadIsNotJoined: what a load stored has left the map before the load is off the list.
+func TestStoredLoadIsNotJoined(t *testing.T) {
+	m := newMap[string, int](t)
+	sessionmap.ListStoredLoad(m, "a", 1)
+	v, err := m.GetOrLoad(t.Context(), "a", func(context.Context, string) (int, error) { return 2, nil })
+	require.NoError(t, err)
+	assert.Equal(t, 2, v)
+	assert.Zero(t, sessionmap.LoadsUnderWay(m))
+}
+
+// TestSetIsNotLoaded: what was set is not loaded anew, though what was there before, or was to come, had been loaded.
+func TestSetIsNotLoaded(t *testing.T) {
+	t.Run("while it was refreshed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMap[string, int](t, sessionmap.WithTTL(time.Hour), sessionmap.WithRefreshAfter(time.Minute))
+			n := 0
+			load := func(context.Context, string) (int, error) {
+				if n++; n == 2 {
+					m.Set("k", 42)
+				}
+				return n, nil
+			}
+			for range 4 {
+				_, err := m.GetOrLoad(t.Context(), "k", load)
+				require.NoError(t, err)
+				synctest.Wait()
+				time.Sleep(2 * time.Minute)
+			}
+			v, _ := m.Get("k")
+			assert.Equal(t, 42, v)
+			assert.Equal(t, 2, n)
+		})
+	})
+	for name, change := range map[string]func(m *sessionmap.RobustSessionMap[string, int]){
+		"Set":    func(m *sessionmap.RobustSessionMap[string, int]) { m.Set("k", 42) },
+		"Update": func(m *sessionmap.RobustSessionMap[string, int]) { m.Update("k", func(int, bool) (int, bool) { return 42, true }) },
+	} {
+		t.Run(name+" in a callback", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMap[string, int](t, sessionmap.WithTTL(time.Hour), sessionmap.WithMaxSize(1), sessionmap.WithRefreshAfter(time.Minute))
+				m.OnRemove(func(key string, _ int, _ sessionmap.Cause) {
+					if key == "a" {
+						change(m)
+					}
+				})
+				m.Set("a", 1)
+				load := func(context.Context, string) (int, error) { return 7, nil }
+				for range 2 {
+					_, err := m.GetOrLoad(t.Context(), "k", load)
+					require.NoError(t, err)
+					time.Sleep(2 * time.Minute)
+				}
+				v, _ := m.Get("k")
+				assert.Equal(t, 42, v)
+			})
+		})
+	}
+}
+
+// TestVetoOfWhatChangesNothing: an event that is older than the load, a Set that is refused and a Rename that finds nothing
+// leave it alone.
+func TestVetoOfWhatChangesNothing(t *testing.T) {
+	var deleted func(string, time.Time)
+	source := sessionmap.SourceFunc[string](func(d func(string, time.Time)) (func(), error) {
+		deleted = d
+		return nil, nil
+	})
+	for name, meanwhile := range map[string]func(m *sessionmap.RobustSessionMap[string, int64]){
+		"old event": func(*sessionmap.RobustSessionMap[string, int64]) { deleted("k", time.Now().Add(-time.Hour)) },
+		"dear Set":  func(m *sessionmap.RobustSessionMap[string, int64]) { m.Set("k", 100) },
+		"dear GetOrSet": func(m *sessionmap.RobustSessionMap[string, int64]) {
+			m.GetOrSet("k", 100)
+		},
+		"Rename of nobody": func(m *sessionmap.RobustSessionMap[string, int64]) {
+			assert.ErrorIs(t, m.Rename("nobody", "k"), sessionmap.ErrNotFound)
+			assert.ErrorIs(t, m.Rename("k", "l"), sessionmap.ErrNotFound)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMap[string, int64](t, sessionmap.WithSessionDeleted(source), sessionmap.WithMaxCost(10, func(_ string, v int64) int64 { return v }))
+				done := make(chan error)
+				go func() {
+					_, err := m.GetOrLoad(t.Context(), "k", func(context.Context, string) (int64, error) {
+						time.Sleep(time.Second)
+						return 1, nil
+					})
+					done <- err
+				}()
+				synctest.Wait()
+				meanwhile(m)
+				assert.NoError(t, <-done)
+			})
+		})
+	}
+}
+
+// TestRefreshDuringRename: a session that is renamed while the new value's cost is asked gets it under its new key.
+func TestRefreshDuringRename(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m *sessionmap.RobustSessionMap[string, int]
+		rename := false
+		m = newMap[string, int](t, sessionmap.WithCost(func(string, int) int64 {
+			if rename {
+				rename = false
+				require.NoError(t, m.Rename("s", "t"))
+			}
+			return 1
+		}))
+		m.Set("s", 1)
+		rename = true
+		require.True(t, m.Refresh("s", func(context.Context, string) (int, error) { return 2, nil }))
+		synctest.Wait()
+		v, _ := m.Get("t")
+		assert.Equal(t, 2, v)
+	})
+}
+
+// TestUnhashableKeyDuringLoad: calls with a key that cannot be hashed do nothing, though a load is under way.
+func TestUnhashableKeyDuringLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := sessionmap.NewBus[any]()
+		var rejected []int
+		m := newMap[any, int](t, sessionmap.WithSessionDeleted(bus), sessionmap.WithOnRemove(func(_ any, v int, cause sessionmap.Cause) {
+			if cause == sessionmap.Rejected {
+				rejected = append(rejected, v)
+			}
+		}))
+		release := make(chan struct{})
+		go m.GetOrLoad(t.Context(), "a", func(context.Context, any) (int, error) { <-release; return 1, nil })
+		synctest.Wait()
+		key := []int{1}
+		assert.False(t, m.Delete(key))
+		_, loaded := m.GetOrSet(key, 5)
+		assert.False(t, loaded)
+		_, ok := m.Update(key, func(int, bool) (int, bool) { return 6, true })
+		assert.False(t, ok)
+		bus.Publish(key)
+		assert.Equal(t, []int{5, 6}, rejected)
+		close(release)
+		synctest.Wait()
+		assert.True(t, m.Contains("a"))
+	})
+}
+
+// TestLoadsFree: a burst of loads leaves nothing behind.
+func TestLoadsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t)
+		release := make(chan struct{})
+		for i := range 100 {
+			go m.GetOrLoad(t.Context(), i, func(context.Context, int) (int, error) { <-release; return 0, errors.ErrUnsupported })
+		}
+		synctest.Wait()
+		assert.Equal(t, 100, sessionmap.LoadsUnderWay(m))
+		close(release)
+		synctest.Wait()
+		assert.True(t, sessionmap.LoadsAreFree(m))
+	})
 }

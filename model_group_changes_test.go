@@ -121,6 +121,9 @@ func (p *groupProgram) insert(id int, a *modelAttribute, number int) *modelSessi
 func (p *groupProgram) put(s *modelSession, id int, a *modelAttribute, number int) (stored bool) {
 	a.sets++
 	a.asked(number)
+	if s != nil {
+		id = s.id
+	}
 	switch {
 	case a.cost(number) < 0:
 	case s == nil:
@@ -140,8 +143,8 @@ func (p *groupProgram) put(s *modelSession, id int, a *modelAttribute, number in
 	return true
 }
 
-// drop does to the model what removing an attribute by id does to s.
-func (p *groupProgram) drop(s *modelSession, id int, a *modelAttribute) {
-	p.expect(groupEvent{a, id, s.values[a], sessionmap.Deleted})
+// drop does to the model what removing an attribute does to s.
+func (p *groupProgram) drop(s *modelSession, a *modelAttribute) {
+	p.expect(groupEvent{a, s.id, s.values[a], sessionmap.Deleted})
 	a.store(s, 0)
 }

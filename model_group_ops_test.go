@@ -162,7 +162,7 @@ func (p *groupProgram) update(id, x, y int) string {
 		}
 	default:
 		if want = 0; old != 0 {
-			p.drop(s, id, a)
+			p.drop(s, a)
 		}
 	}
 	require.Equal(p.t, want, got)
@@ -179,7 +179,7 @@ func (p *groupProgram) take(id, x, y int) string {
 		require.Equal(p.t, s != nil && s.values[a] != 0, a.Delete(id))
 	}
 	if s != nil && s.values[a] != 0 {
-		p.drop(s, id, a)
+		p.drop(s, a)
 	}
 	return fmt.Sprintf("%v.Take %d", a, id)
 }

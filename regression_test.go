@@ -859,3 +859,295 @@ func TestContextThatPanics(t *testing.T) {
 	assert.Equal(t, []removal{{1, 1, sessionmap.Deleted}}, left.take())
 	assert.EqualValues(t, 1, m.Stats().CallbackPanics)
 }
+
+// TestSetDuringRename: a session that moves while a value's cost is asked is there all the same, and takes the value.
+func TestSetDuringRename(t *testing.T) {
+	t.Run("attribute", func(t *testing.T) {
+		g := groupOf[string](t, sessionmap.WithRenameGrace(time.Minute))
+		rename := false
+		a := sessionmap.NewAttribute[int](g, "a", sessionmap.WithCost(func(string, int) int64 {
+			if rename {
+				rename = false
+				require.NoError(t, g.Rename("s", "t"))
+			}
+			return 1
+		}))
+		a.Set("s", 1)
+		rename = true
+		assert.True(t, a.Set("s", 2))
+		v, _ := a.Get("t")
+		assert.Equal(t, 2, v)
+		assert.Zero(t, a.Stats().Removals[sessionmap.Rejected])
+	})
+	t.Run("Update", func(t *testing.T) {
+		m := newMap[string, int](t, sessionmap.WithRenameGrace(time.Minute), sessionmap.WithCost(func(string, int) int64 { return 1 }))
+		m.Set("s", 7)
+		v, ok := m.Update("s", func(old int, _ bool) (int, bool) {
+			_ = m.Rename("s", "t")
+			return old + 1, true
+		})
+		assert.True(t, ok)
+		assert.Equal(t, 8, v)
+		got, _ := m.Get("t")
+		assert.Equal(t, 8, got)
+	})
+}
+
+// TestUpdateOfWhatEnds: a session that ends while Update computes is gone, whatever the new value costs.
+func TestUpdateOfWhatEnds(t *testing.T) {
+	for _, cost := range []int64{1, -1} {
+		m := newMap[string, int](t, silent, sessionmap.WithTombstones(time.Minute), sessionmap.WithCost(func(_ string, v int) int64 { return cost * int64(v) }))
+		m.Set("s", 0)
+		v, ok := m.Update("s", func(int, bool) (int, bool) { m.Delete("s"); return 8, true })
+		assert.False(t, ok, "cost %d: %v", cost, v)
+	}
+}
+
+// TestAttributeRemovedWhileItsGroupEnds: the removal finds the session gone; no value that never was is reported.
+func TestAttributeRemovedWhileItsGroupEnds(t *testing.T) {
+	for name, end := range map[string]func(g *sessionmap.Group[string]){
+		"Close":  func(g *sessionmap.Group[string]) { g.Close() },
+		"Delete": func(g *sessionmap.Group[string]) { g.Delete("s") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := groupOf[string](t, sessionmap.WithTombstones(time.Minute))
+			a := sessionmap.NewAttribute[int](g, "a", sessionmap.WithCost(func(string, int) int64 { return 1 }))
+			b := sessionmap.NewAttribute[*int](g, "b", sessionmap.WithCost(func(string, *int) int64 { return 1 }))
+			a.Set("s", 7)
+			b.Set("s", new(int))
+			a.Update("s", func(int, bool) (int, bool) {
+				b.Update("s", func(*int, bool) (*int, bool) { end(g); return nil, false })
+				return 0, false
+			})
+			assert.Zero(t, a.Stats().Removals[sessionmap.Rejected])
+			assert.Zero(t, b.Stats().Removals[sessionmap.Rejected])
+			assert.NoError(t, sessionmap.CheckGroup(g))
+		})
+	}
+}
+
+// TestOwnerAskedUnhashable: nobody can be such an owner, and the map goes on.
+func TestOwnerAskedUnhashable(t *testing.T) {
+	m := newMap[string, int](t)
+	x := sessionmap.NewIndex[any](m, func(string, int) any { return "ada" })
+	m.Set("a", 1)
+	for range x.Of([]int{1}) {
+		t.Error("somebody is owned")
+	}
+	assert.Zero(t, x.DeleteBy([]int{1}))
+	assert.Zero(t, x.Count([]int{1}))
+	assert.True(t, m.Set("b", 1))
+	assert.Equal(t, 2, x.Count("ada"))
+}
+
+// TestGoexitWhileMakingRoom: a value is stored or rejected, though a callback ends the goroutine before that.
+func TestGoexitWhileMakingRoom(t *testing.T) {
+	byValue := sessionmap.WithMaxCost(100, func(_ string, v int64) int64 { return v })
+	for name, set := range map[string]func(m *sessionmap.RobustSessionMap[string, int64]){
+		"Set":      func(m *sessionmap.RobustSessionMap[string, int64]) { m.Set("new", 100) },
+		"GetOrSet": func(m *sessionmap.RobustSessionMap[string, int64]) { m.GetOrSet("new", 100) },
+		"GetOrLoad": func(m *sessionmap.RobustSessionMap[string, int64]) {
+			_, _ = m.GetOrLoad(context.Background(), "new", func(context.Context, string) (int64, error) { return 100, nil })
+		},
+		"Update": func(m *sessionmap.RobustSessionMap[string, int64]) {
+			m.Update("b", func(int64, bool) (int64, bool) { return 100, true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMap[string, int64](t, byValue)
+				left := map[int64]sessionmap.Cause{}
+				m.OnRemove(func(_ string, v int64, cause sessionmap.Cause) {
+					left[v] = cause
+					if cause == sessionmap.EvictedCost {
+						runtime.Goexit()
+					}
+				})
+				m.Set("a", 39)
+				m.Set("c", 20)
+				m.Set("b", 41)
+				finish(func() { set(m) })
+				synctest.Wait()
+				there := false
+				for _, v := range m.All() {
+					there = there || v == 100
+				}
+				assert.True(t, there || left[100] == sessionmap.Rejected, "%v", left)
+				assert.NoError(t, sessionmap.CheckInvariants(m))
+			})
+		})
+	}
+	t.Run("attribute", func(t *testing.T) {
+		g := groupOf[string](t, sessionmap.WithMaxTotalCost(100))
+		left := map[int64]sessionmap.Cause{}
+		a := sessionmap.NewAttribute[int64](g, "a", sessionmap.WithCost(func(_ string, v int64) int64 { return v }),
+			sessionmap.WithOnRemove(func(_ string, v int64, cause sessionmap.Cause) {
+				left[v] = cause
+				if cause == sessionmap.EvictedCost {
+					runtime.Goexit()
+				}
+			}))
+		a.Set("a", 40)
+		a.Set("b", 41)
+		finish(func() { a.Set("new", 100) })
+		_, there := a.Get("new")
+		assert.True(t, there || left[100] == sessionmap.Rejected, "%v", left)
+		assert.Equal(t, int(a.Stats().Sets)-len(left), a.Len())
+	})
+}
+
+// TestOwnerGoexitStillReportsReplaced: an index comes while a value is set, and its function ends the goroutine when it is
+// asked once more.
+func TestOwnerGoexitStillReportsReplaced(t *testing.T) {
+	type setter interface {
+		Set(key string, value int) bool
+	}
+	for name, build := range map[string]func(cost func(string, int) int64, left func(string, int, sessionmap.Cause)) (setter, sessionmap.Indexed[string, int]){
+		"map": func(cost func(string, int) int64, left func(string, int, sessionmap.Cause)) (setter, sessionmap.Indexed[string, int]) {
+			m := newMap[string, int](t, sessionmap.WithCost(cost), sessionmap.WithOnRemove(left))
+			return m, m
+		},
+		"attribute": func(cost func(string, int) int64, left func(string, int, sessionmap.Cause)) (setter, sessionmap.Indexed[string, int]) {
+			a := sessionmap.NewAttribute[int](groupOf[string](t), "a", sessionmap.WithCost(cost), sessionmap.WithOnRemove(left))
+			return a, a
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var in sessionmap.Indexed[string, int]
+			left := map[int]sessionmap.Cause{}
+			exit, armed := false, false
+			s, in := build(func(string, int) int64 {
+				if armed {
+					armed = false
+					sessionmap.NewIndex[int](in, func(string, int) int {
+						if exit {
+							runtime.Goexit()
+						}
+						return 0
+					})
+					exit = true
+				}
+				return 1
+			}, func(_ string, v int, cause sessionmap.Cause) { left[v] = cause })
+			s.Set("k", 1)
+			armed = true
+			finish(func() { s.Set("k", 2) })
+			assert.Equal(t, map[int]sessionmap.Cause{1: sessionmap.Replaced}, left)
+		})
+	}
+}
+
+// TestWalksMeetTheRenamed: who is renamed during a walk over all sessions is not passed over.
+func TestWalksMeetTheRenamed(t *testing.T) {
+	all := []string{"a", "b", "c"}
+	renameAll := func(rename func(old, new string) error) func() {
+		return sync.OnceFunc(func() {
+			for _, id := range all {
+				require.NoError(t, rename(id, id+"2"))
+			}
+		})
+	}
+	t.Run("NewIndex", func(t *testing.T) {
+		m := newMap[string, int](t)
+		for _, id := range all {
+			m.Set(id, 1)
+		}
+		rename := renameAll(m.Rename)
+		x := sessionmap.NewIndex[string](m, func(string, int) string { rename(); return "ada" })
+		assert.Equal(t, len(all), x.Count("ada"))
+		assert.Equal(t, len(all), x.DeleteBy("ada"))
+		assert.Zero(t, m.Len())
+	})
+	t.Run("NewIndex of an attribute", func(t *testing.T) {
+		g := groupOf[string](t)
+		a := sessionmap.NewAttribute[int](g, "a")
+		for _, id := range all {
+			a.Set(id, 1)
+		}
+		rename := renameAll(g.Rename)
+		x := sessionmap.NewIndex[string](a, func(string, int) string { rename(); return "ada" })
+		assert.Equal(t, len(all), x.Count("ada"))
+	})
+	t.Run("DeleteFunc", func(t *testing.T) {
+		m := newMap[string, int](t)
+		for _, id := range all {
+			m.Set(id, 1)
+		}
+		rename := renameAll(m.Rename)
+		assert.Equal(t, len(all), m.DeleteFunc(func(string, int) bool { rename(); return true }))
+		assert.Zero(t, m.Len())
+		assert.Zero(t, sessionmap.Walks(m))
+	})
+}
+
+// TestEndOfAllBehindABlockedCallback: contexts and leases end, though the first callback never returns.
+func TestEndOfAllBehindABlockedCallback(t *testing.T) {
+	for name, end := range map[string]func(m *sessionmap.RobustSessionMap[int, int]){
+		"Close": func(m *sessionmap.RobustSessionMap[int, int]) {
+			assert.ErrorIs(t, m.Close(), sessionmap.ErrCloseTimeout)
+		},
+		"Clear": func(m *sessionmap.RobustSessionMap[int, int]) { go m.Clear() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMap[int, int](t, silent, sessionmap.WithMaxSize(0))
+				var contexts []context.Context
+				for i := range 1000 {
+					m.Set(i, i)
+					ctx, _ := m.SessionContext(i)
+					contexts = append(contexts, ctx)
+				}
+				unblock := make(chan struct{})
+				m.OnRemove(func(int, int, sessionmap.Cause) { <-unblock })
+				end(m)
+				synctest.Wait()
+				for _, ctx := range contexts {
+					require.Error(t, ctx.Err())
+				}
+				close(unblock)
+				synctest.Wait()
+				assert.Zero(t, m.Stats().Live)
+			})
+		})
+	}
+}
+
+// A contextWithStop has functions that call fn when they are stopped.
+type contextWithStop struct {
+	context.Context
+	fn func()
+}
+
+func (contextWithStop) Done() <-chan struct{} { return make(chan struct{}) }
+func (c contextWithStop) AfterFunc(func()) (stop func() bool) {
+	return func() bool { c.fn(); return true }
+}
+
+// TestContextWhoseStopPanics: the context of a map may be of any kind.
+func TestContextWhoseStopPanics(t *testing.T) {
+	m := newMap[string, int](t, silent, sessionmap.WithContext(contextWithStop{context.Background(), func() { panic("stop") }}))
+	assert.NoError(t, m.Close())
+	assert.EqualValues(t, 1, m.Stats().CallbackPanics)
+}
+
+// TestStopGoexitEndsTheRest: a context whose stop function ends its goroutine does not keep the session's own from ending.
+func TestStopGoexitEndsTheRest(t *testing.T) {
+	m := newMap[string, int](t)
+	m.Set("a", 1)
+	require.True(t, m.BindContext(contextWithStop{context.Background(), runtime.Goexit}, "a"))
+	ctx, _ := m.SessionContext("a")
+	finish(func() { m.Delete("a") })
+	assert.Error(t, ctx.Err())
+}
+
+// TestFormerIDReportsThePresentOne: what is done to an attribute by a former id is reported under the present one, as on a map.
+func TestFormerIDReportsThePresentOne(t *testing.T) {
+	var ids []string
+	g := groupOf[string](t, sessionmap.WithRenameGrace(time.Minute))
+	a := sessionmap.NewAttribute[int](g, "a", sessionmap.WithOnRemove(func(id string, _ int, _ sessionmap.Cause) { ids = append(ids, id) }))
+	a.Set("old", 1)
+	require.NoError(t, g.Rename("old", "new"))
+	a.Set("old", 2)
+	a.Take("old")
+	assert.Equal(t, []string{"new", "new"}, ids)
+}

@@ -134,11 +134,16 @@ func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
 	if !newOK || new != new {
 		return fmt.Errorf("%w: Rename to %v", ErrRefused, new)
 	}
-	m.loads.veto(old)
-	m.loads.veto(new)
+	if _, box := m.peek(old); box == nil {
+		return fmt.Errorf("%w: Rename from %v", ErrNotFound, old)
+	}
+	m.loads.veto(old, never)
 	m.mu.Lock()
 	left, err := m.rename(old, new, oldHash, newHash)
 	m.mu.Unlock()
+	if err == nil {
+		m.loads.veto(new, never)
+	}
 	m.report(left)
 	switch err {
 	case nil:
@@ -179,6 +184,9 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (le
 	m.bury(old, now)
 	p.tie(from).named = now
 	to := p.rename(from, new, newHash)
+	for _, log := range m.renameLogs {
+		log.entries = append(log.entries, to)
+	}
 	if m.renamed != nil {
 		m.renamed(m.values.open(to.value.Load()), new)
 	}

@@ -134,6 +134,8 @@ type RobustSessionMap[K comparable, V any] struct {
 	keys    keyMemory[K]
 	indexes int      // how many there are
 	cancels []func() // end the subscriptions and the watch on the context
+
+	renameLogs []*renameLog[K, V] // of the walks under way
 }
 
 // New makes a map. Without options an entry ends 30 minutes after its last access, and the least recently
@@ -226,7 +228,7 @@ func newMap[K comparable, V any](c config) (*RobustSessionMap[K, V], error) {
 				}
 			}
 		})
-		m.onClose(func() { stop() })
+		m.onClose(func() { m.callbacks.run("WithContext", func() { stop() }) }) // the context may be of any kind
 	}
 	return m, nil
 }
@@ -266,13 +268,14 @@ func (m *RobustSessionMap[K, V]) Peek(key K) (V, bool) {
 	return none, false
 }
 
-// Contains reports whether key is there. It is no access and takes no lock.
+// Contains reports whether key is there. It is no access, and takes no lock but where [RobustSessionMap.Get] does.
 func (m *RobustSessionMap[K, V]) Contains(key K) bool {
 	_, box := m.peek(key)
 	return box != nil
 }
 
-// Touch is an access to key without reading it, and reports whether it is there. It takes no lock.
+// Touch is an access to key without reading it, and reports whether it is there. It takes no lock but where
+// [RobustSessionMap.Get] does.
 func (m *RobustSessionMap[K, V]) Touch(key K) bool {
 	hash, ok := m.hash(key)
 	return ok && m.access(hash, key) != nil
@@ -359,16 +362,11 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 				return none, false
 			}
 		default:
-			new := m.values.box(value)
-			switch x, left := m.replaceIf(p, e, box, new, value); x {
+			switch m.replaceIf(p, e, box, value) {
 			case exchanged:
-				m.reportLeft(left, func() { m.replaced(e.key, box, new) })
 				return value, true
 			case exchangeRefused:
-				m.reportLeft(left, func() { m.reject(e.key, value) })
 				return old, true
-			default:
-				m.reportLeft(left, func() {})
 			}
 		}
 	}
@@ -397,7 +395,8 @@ type Entry struct {
 	Leases      int           // held on it now
 }
 
-// Entry returns the times of key, and whether it is there. It is no access and takes no lock.
+// Entry returns the times of key, and whether it is there. It is no access, and takes no lock but where
+// [RobustSessionMap.Get] does.
 func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 	e, _ := m.peek(key)
 	if e == nil {
@@ -408,13 +407,14 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 
 // entry returns the times of e, if it is live.
 func (m *RobustSessionMap[K, V]) entry(e *entry[K, V]) (Entry, bool) {
-	if m.valueOf(e) == nil {
-		return Entry{}, false
+	accessed := int64(gone)
+	for accessed <= deciding {
+		if m.valueOf(e) == nil {
+			return Entry{}, false
+		}
+		accessed = e.accessed.Load()
 	}
-	accessed, idle := e.accessed.Load(), e.idle(m.timeouts)
-	if accessed == gone {
-		return Entry{}, false
-	}
+	idle := e.idle(m.timeouts)
 	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(accessed, m.clock.now())), IdleTimeout: time.Duration(idle)}
 	if t := e.ties(); t != nil {
 		entry.Cost, entry.Leases = t.cost.Load(), int(t.leases.Load())

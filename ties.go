@@ -14,8 +14,8 @@ type ties struct {
 	entry      any          // the *entry[K, V]; guarded by the map's lock, as are
 	named      int64        // when the entry got its key by Rename; 0 if it did not
 	leases     atomic.Int32 // read without the lock, as is cost
-	loaded     any          // the weak.Pointer[boxed[V]] to the value that was loaded last, and
-	loadedAt   int64        // when
+	loaded     bool         // whether the value was not set, but loaded,
+	loadedAt   int64        // and when
 	refreshing bool
 	owned      []owned      // in the indexes, by their number
 	costs      []int64      // of each value, by the number in its demand
@@ -54,10 +54,10 @@ func (t *ties) end(cause Cause) {
 	ends := t.ends
 	t.ends = nil
 	t.mu.Unlock()
-	t.bind(nil)
 	for _, fn := range ends {
 		(*fn)(cause)
 	}
+	t.bind(nil) // last: the context may be of any kind
 }
 
 // done returns a channel that is closed when the entry ends.
@@ -220,7 +220,7 @@ func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
 	m.mu.Lock()
 	for e := t.entry.(*entry[K, V]); vetoed != e; e = t.entry.(*entry[K, V]) {
 		m.mu.Unlock()
-		m.loads.veto(e.key)
+		m.loads.veto(e.key, never)
 		vetoed = e
 		m.mu.Lock()
 	}
