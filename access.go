@@ -120,6 +120,16 @@ func (m *RobustSessionMap[K, V]) liveOnceDecided(e *entry[K, V]) bool {
 	return e.live(m.clock.now(), m.timeouts)
 }
 
+// stampOf returns when e was accessed, if it is live.
+func (m *RobustSessionMap[K, V]) stampOf(e *entry[K, V]) (s stamp, ok bool) {
+	for m.valueOf(e) != nil {
+		if s = e.stamp(); s.accessed > deciding {
+			return s, true
+		} // else it may be about to end, which valueOf waits for
+	}
+	return s, false
+}
+
 // underNewKey returns the live entry that key was renamed to, if it still stands for that.
 func (m *RobustSessionMap[K, V]) underNewKey(hash uint32, key K) *entry[K, V] {
 	if !m.traces.has(hash) {

@@ -111,7 +111,7 @@ func (m *RobustSessionMap[K, V]) Oldest() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		var all []stamped[K, V]
 		for e := range m.policy.Load().table.entries() {
-			if s := e.stamp(); s.accessed > deciding {
+			if s, ok := m.stampOf(e); ok {
 				all = append(all, stamped[K, V]{s, e})
 			}
 		}

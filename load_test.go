@@ -428,8 +428,10 @@ func TestSetIsNotLoaded(t *testing.T) {
 		})
 	})
 	for name, change := range map[string]func(m *sessionmap.RobustSessionMap[string, int]){
-		"Set":    func(m *sessionmap.RobustSessionMap[string, int]) { m.Set("k", 42) },
-		"Update": func(m *sessionmap.RobustSessionMap[string, int]) { m.Update("k", func(int, bool) (int, bool) { return 42, true }) },
+		"Set": func(m *sessionmap.RobustSessionMap[string, int]) { m.Set("k", 42) },
+		"Update": func(m *sessionmap.RobustSessionMap[string, int]) {
+			m.Update("k", func(int, bool) (int, bool) { return 42, true })
+		},
 	} {
 		t.Run(name+" in a callback", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -407,19 +407,16 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 
 // entry returns the times of e, if it is live.
 func (m *RobustSessionMap[K, V]) entry(e *entry[K, V]) (Entry, bool) {
-	accessed := int64(gone)
-	for accessed <= deciding {
-		if m.valueOf(e) == nil {
-			return Entry{}, false
-		}
-		accessed = e.accessed.Load()
+	last, ok := m.stampOf(e)
+	if !ok {
+		return Entry{}, false
 	}
 	idle := e.idle(m.timeouts)
-	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(accessed, m.clock.now())), IdleTimeout: time.Duration(idle)}
+	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(last.accessed, m.clock.now())), IdleTimeout: time.Duration(idle)}
 	if t := e.ties(); t != nil {
 		entry.Cost, entry.Leases = t.cost.Load(), int(t.leases.Load())
 	}
-	if at := m.timeouts.deadline(accessed, idle, e.created); at != never {
+	if at := m.timeouts.deadline(last.accessed, idle, e.created); at != never {
 		entry.Deadline = m.clock.time(at)
 	}
 	return entry, true
