@@ -1,6 +1,9 @@
 package sessionmap
 
-import "reflect"
+import (
+	"math"
+	"reflect"
+)
 
 // What a value asks of the policy, besides a place in the table: to be filed under its owners (index.go), and to fit
 // into the bound on the cost of all. It is asked what that is before the lock is taken, and granted under it, in
@@ -131,12 +134,13 @@ func (p *policy[K, V]) admit(e *entry[K, V], d *demand, now int64, left *removal
 }
 
 // wants returns why another session has to leave before the demand of e, or of a new entry if e is nil, can be
-// granted; 0 if none has to. possible is false where that would not help: what has to stay costs too much.
+// granted; 0 if none has to. possible is false where that would not help: what has to stay costs too much. A cost can
+// be as high as an int64: it is compared to what is left of the bound, for a sum could overflow.
 func (p *policy[K, V]) wants(e *entry[K, V], d *demand) (cause Cause, possible bool) {
 	if e == nil && p.full() {
 		cause = Evicted
 	}
-	if p.maxCost == 0 || d == nil {
+	if d == nil {
 		return cause, true
 	}
 	more, stays := d.cost, p.leasedCost
@@ -148,10 +152,14 @@ func (p *policy[K, V]) wants(e *entry[K, V], d *demand) (cause Cause, possible b
 			stays += t.cost.Load()
 		}
 	}
-	if cause == 0 && more > 0 && p.cost.Load()+more > p.maxCost {
+	cost := p.cost.Load()
+	if p.maxCost == 0 { // nobody leaves for it
+		return cause, more <= math.MaxInt64-cost
+	}
+	if cause == 0 && more > p.maxCost-cost {
 		cause = EvictedCost
 	}
-	return cause, more <= 0 || stays+more <= p.maxCost
+	return cause, more <= p.maxCost-stays
 }
 
 // ties returns what is tied to e; nil if there is nothing, or no e.
@@ -186,7 +194,7 @@ func WithMaxCost[K comparable, V any](max int64, cost func(key K, value V) int64
 }
 
 // WithCost has [Stats], [Entry] and the sessions of a [Group] tell what the values of a map or an attribute cost, and
-// bounds nothing; see [WithMaxCost].
+// bounds nothing; see [WithMaxCost]. Only a value with which the sum of all would not fit into an int64 is refused.
 func WithCost[K comparable, V any](cost func(key K, value V) int64) Option {
 	return option{"WithCost", func(c *config) { c.setCost("WithCost", cost) }}
 }

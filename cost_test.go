@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -235,6 +236,38 @@ func TestCostNegative(t *testing.T) {
 	assert.EqualValues(t, 4, m.Stats().Cost)
 	assert.EqualValues(t, 3, m.Stats().Removals[sessionmap.Rejected])
 	assert.Contains(t, log.String(), "cost=-1")
+}
+
+// TestCostOverflow: a cost near the end of int64 is more than the bound, beside whatever else, and lets no sum wrap.
+func TestCostOverflow(t *testing.T) {
+	onBothCosts(t, 100, 0, func(t *testing.T, s costStore) {
+		s.set(1, 10)
+		release, _ := s.acquire(1)
+		defer release()
+		s.set(2, 5)
+		assert.False(t, s.set(2, math.MaxInt), "beside a leased session")
+		assert.False(t, s.set(3, math.MaxInt))
+		assert.EqualValues(t, 15, s.stats().Cost)
+		assert.NoError(t, s.check())
+	})
+	g := newGroup(t, sessionmap.WithMaxTotalCost(100))
+	a := sessionmap.NewAttribute[int](g, "a", sessionmap.WithCost(itself))
+	b := sessionmap.NewAttribute[int64](g, "b", sessionmap.WithCost(func(_ int, value int64) int64 { return value }))
+	a.Set(1, 10)
+	assert.False(t, b.Set(1, math.MaxInt64), "beside another attribute of its session")
+	assert.EqualValues(t, 10, g.Stats().Cost)
+}
+
+// TestCostOverflowWithoutBound: what makes the sum of all overflow is refused, and nobody leaves for it.
+func TestCostOverflowWithoutBound(t *testing.T) {
+	m := newMap[int, int64](t, sessionmap.WithCost(func(_ int, value int64) int64 { return value }))
+	m.Set(1, 1)
+	assert.True(t, m.Set(2, math.MaxInt64-1))
+	assert.False(t, m.Set(3, 1))
+	assert.True(t, m.Set(2, math.MaxInt64-2), "an overwrite counts for what it adds")
+	assert.True(t, m.Set(3, 1))
+	assert.EqualValues(t, math.MaxInt64, m.Stats().Cost)
+	assert.Equal(t, 3, m.Len())
 }
 
 // TestCostPanics: such a function counts for nothing, and the value is stored.
