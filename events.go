@@ -84,12 +84,15 @@ type Bus[K comparable] struct {
 func NewBus[K comparable]() *Bus[K] { return &Bus[K]{} }
 
 // Publish tells every subscriber that the session id is deleted as of now. Maps report the removal on the
-// caller's goroutine before it returns. It holds no lock: a subscriber may publish, subscribe and cancel.
+// caller's goroutine before it returns. It holds no lock: a subscriber may publish, subscribe and cancel. One that
+// panics or ends the goroutine (runtime.Goexit) does so once all others have been told.
 func (b *Bus[K]) Publish(id K) {
 	at := time.Now()
+	var tell []func()
 	for _, deleted := range b.subscribers.all() {
-		(*deleted)(id, at)
+		tell = append(tell, func() { (*deleted)(id, at) })
 	}
+	runAll(tell)
 }
 
 // Subscribe registers deleted until cancel is called, and never fails. A Publish under way when cancel is

@@ -75,7 +75,7 @@ func (g *Group[K]) ended(id K, s *Session[K], cause Cause) {
 	runAll(tell)
 }
 
-// runAll runs all functions, one after the other, though one may end its goroutine (runtime.Goexit).
+// runAll runs all functions, one after the other, though one may end its goroutine (runtime.Goexit) or panic.
 func runAll(fns []func()) {
 	next := 0
 	defer func() {

@@ -3,11 +3,13 @@ package sessionmap_test
 import (
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -377,6 +379,27 @@ func TestBus(t *testing.T) {
 	bus.Publish(1)
 	assert.False(t, second.Contains(1))
 	assert.Equal(t, 1, sessionmap.Subscribers(bus))
+}
+
+// TestBusTellsAll: a subscriber that does not return keeps no other from the event.
+func TestBusTellsAll(t *testing.T) {
+	for name, leave := range map[string]func(){"Goexit": runtime.Goexit, "panic": func() { panic("no") }} {
+		t.Run(name, func(t *testing.T) {
+			bus := sessionmap.NewBus[int]()
+			_, err := bus.Subscribe(func(int, time.Time) { leave() })
+			require.NoError(t, err)
+			m := newMap[int, int](t, sessionmap.WithSessionDeleted(bus), sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { leave() }))
+			next := newMap[int, int](t, sessionmap.WithSessionDeleted(bus))
+			m.Set(1, 1)
+			next.Set(1, 1)
+			finish(func() {
+				defer func() { assert.Equal(t, name == "panic", recover() != nil) }()
+				bus.Publish(1)
+			})
+			assert.False(t, m.Contains(1))
+			assert.False(t, next.Contains(1))
+		})
+	}
 }
 
 func TestClearIsAtOnce(t *testing.T) {
