@@ -127,6 +127,9 @@ func (m *RobustSessionMap[K, V]) shed() {
 	if share == 0 {
 		return
 	}
+	defer func() { // deferred, for a callback may end its goroutine
+		m.shedder.from = m.readHeap().cycles + 2 // a collection under way may have seen them still
+	}()
 	excess := m.Len() - m.pressure.keep
 	for n := min(int(math.Ceil(share*float64(m.Len()))), excess); n > 0; {
 		left := m.giveUp(min(n, sweepBatch))
@@ -135,8 +138,6 @@ func (m *RobustSessionMap[K, V]) shed() {
 		}
 		n -= left
 	}
-	// A collection under way may have seen them still.
-	m.shedder.from = m.readHeap().cycles + 2
 }
 
 // giveUp ends up to n sessions for memory pressure, and returns how many: those expired, then the least recently accessed.

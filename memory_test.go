@@ -70,6 +70,19 @@ func TestPressure(t *testing.T) {
 	})
 }
 
+// TestPressureGoexit: a callback that ends its goroutine does not make every look a step.
+func TestPressureGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, h := pressed(t, 100, 0, sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { runtime.Goexit() }))
+		collect(h, 1000)
+		time.Sleep(time.Minute)
+		assert.Equal(t, 50, m.Len(), "nothing new is known")
+		collect(h, 1000)
+		collect(h, 1000)
+		assert.Equal(t, 25, m.Len())
+	})
+}
+
 func TestPressureKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, h := pressed(t, 100, 90)
