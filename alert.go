@@ -127,15 +127,17 @@ func (r AlertRules) withDefaults(hasSource bool) AlertRules {
 	return r
 }
 
-// A watch is what a map remembers from one look at its figures to the next. Only the alarm's run uses it.
+// A watch is what a map remembers from one look at its figures to the next. Only the alarm's run uses it, but for
+// stirred.
 type watch struct {
-	rules  AlertRules
-	hook   func(Alert)
-	told   [alertKinds]int64 // when
-	last   Stats             // at the last look
-	window Stats             // when the window of the backstops began
-	heap   []heapSample
-	quiet  bool // nothing had happened since the look before, or is going to that a look could tell
+	rules   AlertRules
+	hook    func(Alert)
+	told    [alertKinds]int64 // when
+	last    Stats             // at the last look
+	window  Stats             // when the window of the backstops began
+	heap    []heapSample
+	quiet   bool  // nothing had happened since the look before, or is going to that a look could tell
+	stirred int64 // when something last happened; guarded by the map's lock
 }
 
 type heapSample struct {
@@ -143,15 +145,19 @@ type heapSample struct {
 	live, sessions float64
 }
 
-// stir has the map look at its figures soon. It needs the lock.
+// stir has the map look at its figures soon, when they show what is just happening. It needs the lock.
 func (m *RobustSessionMap[K, V]) stir(now int64) {
-	m.watcher.arm(after(now, m.watcher.interval), now)
+	m.watch.stirred = now
+	m.watcher.arm(m.settled(), now)
 }
+
+// settled is when the figures show all that has happened: they are counted after the lock is released.
+func (m *RobustSessionMap[K, V]) settled() int64 { return after(m.watch.stirred, m.watcher.interval) }
 
 // lookAround is what the watcher rings.
 func (m *RobustSessionMap[K, V]) lookAround() {
 	m.answer(&m.watcher, m.watchFigures, func(now int64) int64 {
-		if m.watch.quiet {
+		if m.watch.quiet && m.watcher.last >= m.settled() {
 			return never
 		}
 		return after(now, m.watcher.interval)

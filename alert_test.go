@@ -68,6 +68,30 @@ func TestAlertOfADelete(t *testing.T) {
 	})
 }
 
+// TestAlertOfADeleteDuringALook: a look that takes its time does not miss what happens meanwhile, though it is the last.
+func TestAlertOfADeleteDuringALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m *sessionmap.RobustSessionMap[int, int]
+		var kinds []sessionmap.AlertKind
+		m = newMap[int, int](t, sessionmap.WithTTL(0), sessionmap.WithMaxSize(2), silent,
+			sessionmap.WithAlerts(sessionmap.AlertRules{Repeat: time.Second, HeapGrowth: -1}, func(alert sessionmap.Alert) {
+				if kinds = append(kinds, alert.Kind); len(kinds) == 2 { // nothing had happened before this look
+					go m.Delete(1)
+					time.Sleep(time.Second)
+				}
+			}))
+		goOn := make(chan struct{})
+		m.OnRemove(func(int, int, sessionmap.Cause) { <-goOn })
+		m.Set(1, 1)
+		m.Set(2, 2)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertNearBound, sessionmap.AlertNearBound, sessionmap.AlertBlocked}, kinds)
+		assert.False(t, sessionmap.Watching(m))
+		close(goOn)
+	})
+}
+
 // TestAlertOfASweep: what a sweep alone does is looked at, too, after an hour of silence.
 func TestAlertOfASweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -157,7 +157,8 @@ func stopTimers(slots [4]*timerSlot) {
 	}
 }
 
-// arm sees to it that the alarm rings for the given deadline.
+// arm sees to it that the alarm rings for the given deadline. What it is asked for during a run it leaves to the end
+// of that, which arms it for whatever is then due.
 func (a *alarm) arm(deadline, now int64) {
 	wake := max(deadline, after(a.last, a.interval))
 	if a.running || wake >= a.wakeAt {
