@@ -200,7 +200,8 @@ func WithCost[K comparable, V any](cost func(key K, value V) int64) Option {
 }
 
 // WithMaxTotalCost is [WithMaxCost] for a group: it bounds what all sessions cost together. What a session costs is
-// the sum of its attributes that are made [WithCost]. max must be above 0.
+// the sum of its attributes that are made [WithCost], and may be nothing: so a group needs a timeout or [WithMaxSize]
+// besides. max must be above 0.
 func WithMaxTotalCost(max int64) Option {
 	return option{"WithMaxTotalCost", func(c *config) {
 		if max <= 0 {

@@ -59,10 +59,16 @@ const (
 func configure(opts []Option, want string, others ...string) config {
 	c := config{readHeap: processHeap.read, idle: DefaultTTL, maxSize: DefaultMaxSize, sweepInterval: DefaultSweepInterval, leaseWarning: DefaultLeaseWarning}
 	c.apply(opts, want, func(name string) bool { return !slices.Contains(others, name) })
-	if c.idle == 0 && c.lifetime == 0 && c.maxSize == 0 && c.maxCost == 0 {
-		c.refuse("WithTTL, WithMaxLifetime and WithMaxSize", 0, "at least one above 0, for a map without any can only grow")
+	if !c.bounded() {
+		c.refuse("WithTTL, WithMaxLifetime and WithMaxSize", 0, "at least one above 0, for a map without any can only grow, as can a group with WithMaxTotalCost alone")
 	}
 	return c
+}
+
+// bounded reports whether something ends sessions that nobody deletes. A group's bound on cost does not: its attributes need
+// not have one.
+func (c *config) bounded() bool {
+	return c.idle != 0 || c.lifetime != 0 || c.maxSize != 0 || c.maxCost != 0 && c.cost != nil
 }
 
 // apply applies opts, but for those that are not allowed.

@@ -1203,7 +1203,11 @@ func TestPromise12NoUnboundedMap(t *testing.T) {
 	for _, bound := range []sessionmap.Option{sessionmap.WithTTL(1), sessionmap.WithMaxLifetime(1), sessionmap.WithMaxSize(1)} {
 		_, err := sessionmap.New[int, int](sessionmap.WithTTL(0), sessionmap.WithMaxSize(0), bound)
 		assert.NoError(t, err)
+		_, err = sessionmap.NewGroup[int](sessionmap.WithTTL(0), sessionmap.WithMaxSize(0), sessionmap.WithMaxTotalCost(1), bound)
+		assert.NoError(t, err)
 	}
+	_, err = sessionmap.NewGroup[int](sessionmap.WithTTL(0), sessionmap.WithMaxSize(0), sessionmap.WithMaxTotalCost(1))
+	assert.ErrorContains(t, err, "WithMaxTotalCost", "none of its attributes may have a cost")
 	var out removals
 	m := newMap[int, int](t, sessionmap.WithMaxSize(0), sessionmap.WithLogger(slog.New(slog.DiscardHandler)), out.option())
 	assert.False(t, m.SetWithTTL(1, 1, 0), "an entry that could stay for ever")
