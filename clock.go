@@ -42,8 +42,12 @@ func newClock(coarse bool) clock {
 	return c
 }
 
-// inBubble reports whether the clock is that of a testing/synctest bubble: those stand still, and begin in the year 2000.
-func (c clock) inBubble() bool { return c.steps && c.base.Year() < 2020 }
+// inBubble reports whether the clock is that of a testing/synctest bubble, whose times have no monotonic reading.
+func (c clock) inBubble() bool { return !monotonic(c.base) }
+
+// monotonic reports whether t has a monotonic reading. Times from another process have none, nor have those of a bubble
+// and those from the year 2157 on.
+func monotonic(t time.Time) bool { return t != t.Round(0) } // Round strips it
 
 // newCounter makes a counter in a cache line of its own.
 func newCounter() *atomic.Int64 {
@@ -74,7 +78,7 @@ func (c clock) exact() int64 {
 // time turns a clock reading into a time.Time: a moment by the wall clock as it is now, whatever it was then.
 func (c clock) time(reading int64) time.Time {
 	now := time.Now()
-	if now == now.Round(0) { // no monotonic reading: so it is from the year 2157 on
+	if !monotonic(now) {
 		return c.base.Add(time.Duration(reading))
 	}
 	return now.Add(time.Duration(reading) - now.Sub(c.base))
@@ -86,7 +90,7 @@ func (c clock) reading(t time.Time) int64 {
 	switch {
 	case t.IsZero():
 		return c.exact()
-	case t != t.Round(0): // Round strips the monotonic reading
+	case monotonic(t):
 		return int64(t.Sub(c.base))
 	}
 	age := max(0, time.Since(t))

@@ -1,6 +1,8 @@
 package sessionmap_test
 
 import (
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,4 +103,26 @@ func TestCoarseClockInABubble(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, 5, ended)
 	})
+}
+
+// TestDroppedInABubble: the collector, which runs outside, leaves the timers of a bubble alone, in whatever year they are.
+func TestDroppedInABubble(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, years := range []time.Duration{0, 21, 200} {
+		var collected atomic.Bool
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(years * year)
+			m := sessionmap.MustNew[int, int]()
+			runtime.AddCleanup(m, func(int) { collected.Store(true) }, 0)
+			m.Set(1, 1)
+			assert.True(t, sessionmap.InBubble(m), "after %d years", years)
+		})
+		for !collected.Load() {
+			runtime.GC()
+			runtime.Gosched()
+		}
+	}
+	m := newMap[int, int](t)
+	sessionmap.MakeSteps(m)
+	assert.False(t, sessionmap.InBubble(m))
 }

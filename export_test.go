@@ -74,6 +74,9 @@ func MakeSteps[K comparable, V any](m *RobustSessionMap[K, V]) {
 	m.policy.Store(m.newPolicy())
 }
 
+// InBubble reports whether the map knows that it lives in a synctest bubble.
+func InBubble[K comparable, V any](m *RobustSessionMap[K, V]) bool { return m.clock.inBubble() }
+
 // CheckInvariants looks at everything inside the map. It must be at rest: no call under way.
 func CheckInvariants[K comparable, V any](m *RobustSessionMap[K, V]) error {
 	m.mu.Lock()

@@ -98,7 +98,7 @@ var changes = map[string][]string{
 	"access.go":     {`"hash/maphash"`, `maphash "` + stepped + `"`},
 	"sessionmap.go": {`"hash/maphash"`, `maphash "` + stepped + `"`},
 	"clock.go": {"time.Since(c.base)", "atomic.Since(c.base)",
-		"return c.steps && c.base.Year() < 2020", "return true"},
+		"return !monotonic(c.base)", "return true"},
 	"stats.go": {"func ownLane() int {", "func ownLane() int {\n\tif true {\n\t\treturn 0 // stacks lie where they like\n\t}"},
 }
 
