@@ -395,6 +395,21 @@ func Registered(name string) (n int) {
 	return n
 }
 
+// RollRoom is for how many maps a roll has room after so many have come and gone; 0 is none at all.
+func RollRoom(maps int) (room int) {
+	var r roll
+	for range maps {
+		r.enter("", nil)
+	}
+	for id := range r.last {
+		r.strike(id + 1)
+	}
+	if r.all == nil && r.labels == nil {
+		return 0
+	}
+	return maps
+}
+
 // Watching reports whether the map is going to look at its figures.
 func Watching[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	m.mu.Lock()

@@ -15,10 +15,13 @@ import (
 // The maps and groups of the process, for those who watch them: metrics, a debug page. The registry holds none of
 // them.
 
-var registry struct {
+var registry roll
+
+// A roll is a list of maps and groups. The zero value is empty.
+type roll struct {
 	mu     sync.Mutex
-	last   uint64 // id given
-	all    map[uint64]registered
+	last   uint64                // id given
+	all    map[uint64]registered // nil while it is empty, as are the labels: a map does not shrink
 	labels labels
 }
 
@@ -101,28 +104,33 @@ func (in Instance) Sessions() iter.Seq[SessionInfo[any]] { return in.instance.se
 // End ends the session of id, with the cause [Deleted], and reports whether there was one.
 func (in Instance) End(id any) (ended bool) { return in.instance.endAny(id) }
 
-// register enters a map or group, which live returns while it is there, until unregister is called.
-func register(name string, live func() instance) (id uint64) {
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	if registry.all == nil {
-		registry.all, registry.labels = make(map[uint64]registered), make(labels)
+// enter enters a map or group, which live returns while it is there, until strike is called.
+func (r *roll) enter(name string, live func() instance) (id uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil {
+		r.all, r.labels = make(map[uint64]registered), make(labels)
 	}
-	registry.last++
-	registry.all[registry.last] = registered{registry.labels.take(name, registry.last), live}
-	return registry.last
+	r.last++
+	r.all[r.last] = registered{r.labels.take(name, r.last), live}
+	return r.last
 }
 
-func unregister(id uint64) {
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	delete(registry.labels, registry.all[id].label)
-	delete(registry.all, id)
+func (r *roll) strike(id uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.labels, r.all[id].label)
+	delete(r.all, id)
+	if len(r.all) == 0 {
+		r.all, r.labels = nil, nil
+	}
 }
+
+func unregister(id uint64) { registry.strike(id) }
 
 // register enters the map, or its group, for as long as it is there. A map closed meanwhile stays out.
 func (m *RobustSessionMap[K, V]) register(live func() instance) {
-	id := register(m.name, live)
+	id := registry.enter(m.name, live)
 	runtime.AddCleanup(m, unregister, id)
 	m.mu.Lock()
 	m.id = id

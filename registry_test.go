@@ -142,6 +142,11 @@ func TestInstancesDoNotPin(t *testing.T) {
 	}
 }
 
+// TestInstancesAreLetGo: once all maps of a burst are gone, nothing is left of the room that they took in the registry.
+func TestInstancesAreLetGo(t *testing.T) {
+	assert.Zero(t, sessionmap.RollRoom(1000))
+}
+
 // TestAttributeKeepsItsGroup: from the registry too, though nobody holds the group.
 func TestAttributeKeepsItsGroup(t *testing.T) {
 	a := sessionmap.NewAttribute[int](sessionmap.MustNewGroup[int](sessionmap.WithName("held by its attribute")), "a")
