@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -114,8 +115,8 @@ func (m *RobustSessionMap[K, V]) subscribe(src Source[K]) error {
 		cancel, err = src.Subscribe(func(id K, at time.Time) {
 			if m := self.Value(); m != nil {
 				m.sessionDeleted(id, at)
-			} else if cancel := sub.take(); cancel != nil {
-				go cancel() // the map was dropped without Close; the source may hold a lock here
+			} else {
+				sub.abandon()
 			}
 		})
 	}) {
@@ -126,6 +127,9 @@ func (m *RobustSessionMap[K, V]) subscribe(src Source[K]) error {
 	}
 	sub.begin(cancel)
 	m.onClose(sub.end)
+	if !m.clock.inBubble() { // a cleanup runs outside, and must not touch what the source may have in one
+		runtime.AddCleanup(m, (*subscription).abandon, sub)
+	}
 	return nil
 }
 
@@ -157,6 +161,14 @@ func (s *subscription) begin(cancel func()) {
 func (s *subscription) end() {
 	if cancel := s.take(); cancel != nil {
 		cancel()
+	}
+}
+
+// abandon ends the subscription of a map that was dropped without Close: on another goroutine, for the source may hold a
+// lock that cancel takes, or take its time.
+func (s *subscription) abandon() {
+	if cancel := s.take(); cancel != nil {
+		go cancel()
 	}
 }
 

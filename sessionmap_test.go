@@ -891,10 +891,29 @@ func TestPromise8DroppedWithoutClose(t *testing.T) {
 		runtime.GC()
 		runtime.Gosched()
 	}
-	bus.Publish(1) // finds the maps gone, and unsubscribes them
-	for sessionmap.Subscribers(bus) > 0 {
+	for sessionmap.Subscribers(bus) > 0 { // though no event ever comes
 		runtime.Gosched()
 	}
+}
+
+// TestDroppedInABubbleWithASource: the collector leaves the source alone there; an event finds the map gone.
+func TestDroppedInABubbleWithASource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := sessionmap.NewBus[int]()
+		var collected atomic.Bool
+		func() {
+			m := sessionmap.MustNew[int, int](sessionmap.WithSessionDeleted(bus))
+			runtime.AddCleanup(m, func(int) { collected.Store(true) }, 0)
+		}()
+		for !collected.Load() {
+			runtime.GC()
+			runtime.Gosched()
+		}
+		assert.Equal(t, 1, sessionmap.Subscribers(bus))
+		bus.Publish(1)
+		synctest.Wait()
+		assert.Zero(t, sessionmap.Subscribers(bus))
+	})
 }
 
 func TestPromise8DeletingFrees(t *testing.T) {
