@@ -122,10 +122,12 @@ func (l *Lease[K, V]) Context() context.Context { return l.record.ties.context()
 // being an [*EndedError]. stop ends it, and has to be called when the work is done.
 func (l *Lease[K, V]) Within(ctx context.Context) (within context.Context, stop func()) {
 	within, cancel := context.WithCancelCause(ctx)
-	forget := l.record.ties.whenEnded(func(cause Cause) { cancel(&EndedError{cause}) })
+	callbacks := l.m.callbacks
+	end := func(cause error) { callbacks.run("Within", func() { cancel(cause) }) } // which leaves ctx, that may be of any kind
+	forget := l.record.ties.whenEnded(func(cause Cause) { end(&EndedError{cause}) })
 	return within, func() {
 		forget()
-		cancel(nil)
+		end(nil)
 	}
 }
 

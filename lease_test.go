@@ -469,6 +469,26 @@ func TestBindContextLeavesNothing(t *testing.T) {
 	assert.Zero(t, ctx.watchers)
 }
 
+// TestWithinAContextThatPanics: one that cannot be left goes no further than the work that was done in it.
+func TestWithinAContextThatPanics(t *testing.T) {
+	for name, end := range map[string]func(m *sessionmap.RobustSessionMap[int, int], stop func()){
+		"Delete": func(m *sessionmap.RobustSessionMap[int, int], _ func()) { assert.True(t, m.Delete(1)) },
+		"Close":  func(m *sessionmap.RobustSessionMap[int, int], _ func()) { assert.NoError(t, m.Close()) },
+		"stop":   func(_ *sessionmap.RobustSessionMap[int, int], stop func()) { stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMap[int, int](t, silent)
+			m.Set(1, 1)
+			lease, _ := m.Acquire(1)
+			defer lease.Release()
+			ctx, stop := lease.Within(stubbornContext{t.Context()})
+			assert.NotPanics(t, func() { end(m, stop) })
+			assert.Error(t, ctx.Err())
+			assert.EqualValues(t, 1, m.Stats().CallbackPanics)
+		})
+	}
+}
+
 // A countingContext counts who waits for it, as context.AfterFunc lets contexts do.
 type countingContext struct {
 	context.Context
