@@ -45,7 +45,7 @@ func (k AlertKind) String() string {
 	return fmt.Sprintf("AlertKind(%d)", int(k))
 }
 
-// AlertRules say when a map alerts. A zero field is its default, a negative one turns the alert off.
+// AlertRules say when a map alerts. A zero field is its default, a negative one turns the alert off, or the repetition.
 type AlertRules struct {
 	// BackstopShare is the share of the ended sessions, up to 1, from which it is worth an alert that backstops ended
 	// them. The default is 0.2 on a map that is made [WithSessionDeleted], and off on others.
@@ -57,16 +57,16 @@ type AlertRules struct {
 	// HeapGrowth is by what share the live heap must have grown, at a steady slope and by 16 MB at the least, while the
 	// sessions did not. The default is 0.5 on a map that is made WithAlerts, and off on others.
 	HeapGrowth float64
-	// HeapWindow is over how long. The default is 30 minutes.
+	// HeapWindow is over how long: 2m30s at the least, for a slope takes some looks to show. The default is 30 minutes.
 	HeapWindow time.Duration
-	// Repeat is after how long an alert of the same kind may come again. The default is an hour.
+	// Repeat is after how long an alert of the same kind may come again; a negative one is never. The default is an hour.
 	Repeat time.Duration
 }
 
 // WithAlerts changes when the map alerts, and has hook, unless it is nil, told of each alert, besides the log. Without
 // it the log is told, by the default rules. The map looks at its figures every 10 seconds while something happens to it,
 // which takes some microseconds. Calls of hook come one after the other, on a goroutine of their own; one that blocks
-// holds up further alerts. Shares above 1 and windows of one session are refused.
+// holds up further alerts. Shares above 1, windows of one session and a HeapWindow that is too short are refused.
 func WithAlerts(rules AlertRules, hook func(Alert)) Option {
 	return option{"WithAlerts", func(c *config) {
 		for _, share := range []float64{rules.BackstopShare, rules.Fill} {
@@ -79,6 +79,9 @@ func WithAlerts(rules AlertRules, hook func(Alert)) Option {
 		}
 		if rules.BackstopWindow == 1 {
 			c.refuse("WithAlerts", rules.BackstopWindow, "a window of more than 1")
+		}
+		if 0 < rules.HeapWindow && rules.HeapWindow < leastHeapWindow {
+			c.refuse("WithAlerts", rules.HeapWindow, "a HeapWindow of "+leastHeapWindow.String()+" or more")
 		}
 		if rules.HeapGrowth == 0 {
 			rules.HeapGrowth = defaultHeapGrowth
@@ -95,9 +98,10 @@ const (
 	defaultHeapWindow     = 30 * time.Minute
 	defaultRepeat         = time.Hour
 
-	watchEvery  = 10 * time.Second
-	heapSamples = 30 // in a window
-	leastGrowth = 16 << 20
+	watchEvery      = 10 * time.Second
+	heapSamples     = 30 // in a window, and half as many at the least
+	leastHeapWindow = heapSamples / 2 * watchEvery
+	leastGrowth     = 16 << 20
 )
 
 // withDefaults returns the rules with their defaults filled in; what is off is below 0.
@@ -286,7 +290,7 @@ func trend(samples []heapSample, figure func(heapSample) float64) float64 {
 // alert tells the log and the hook, unless they have been told of the like not long ago.
 func (m *RobustSessionMap[K, V]) alert(kind AlertKind, message, advice string) {
 	w, now := &m.watch, m.clock.exact()
-	if last := w.told[kind]; last != 0 && now-last < int64(w.rules.Repeat) {
+	if last := w.told[kind]; last != 0 && (w.rules.Repeat < 0 || now-last < int64(w.rules.Repeat)) {
 		return
 	}
 	w.told[kind] = max(now, 1)

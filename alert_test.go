@@ -393,6 +393,37 @@ func TestAlertHeap(t *testing.T) {
 	}
 }
 
+// TestAlertHeapInTheShortestWindow: what is not refused works.
+func TestAlertHeapInTheShortestWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const window = 150 * time.Second
+		_, err := sessionmap.New[int, int](sessionmap.WithAlerts(sessionmap.AlertRules{HeapWindow: window - 1}, nil))
+		require.Error(t, err)
+		var a alerts
+		var h sessionmap.Heap
+		m := newMap[int, int](t, append(a.options(sessionmap.AlertRules{HeapWindow: window}), sessionmap.WithHeap(&h))...)
+		m.Set(1, 1)
+		for second := range uint64(300) {
+			h.Live.Store((100 + second) << 20)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertHeap}, a.kinds())
+	})
+}
+
+// TestAlertOnce: a negative Repeat is never again.
+func TestAlertOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a alerts
+		m := newMap[int, int](t, append(a.options(sessionmap.AlertRules{Repeat: -1}), sessionmap.WithMaxSize(1))...)
+		m.Set(1, 1)
+		lease, _ := m.Acquire(1)
+		defer lease.Release()
+		time.Sleep(30 * time.Minute)
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertNearBound}, a.kinds())
+	})
+}
+
 // TestAlertHookPanics: the map goes on, and counts it.
 func TestAlertHookPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -426,10 +457,11 @@ func TestAlertsByDefault(t *testing.T) {
 
 func TestWithAlertsRefuses(t *testing.T) {
 	for want, rules := range map[string]sessionmap.AlertRules{
-		"WithAlerts(1.5): want a share of 1":          {BackstopShare: 1.5},
-		"WithAlerts(2): want a share of 1":            {Fill: 2},
-		"WithAlerts(NaN): want a share":               {HeapGrowth: math.NaN()},
-		"WithAlerts(1): want a window of more than 1": {BackstopWindow: 1},
+		"WithAlerts(1.5): want a share of 1":           {BackstopShare: 1.5},
+		"WithAlerts(2): want a share of 1":             {Fill: 2},
+		"WithAlerts(NaN): want a share":                {HeapGrowth: math.NaN()},
+		"WithAlerts(1): want a window of more than 1":  {BackstopWindow: 1},
+		"WithAlerts(1m0s): want a HeapWindow of 2m30s": {HeapWindow: time.Minute},
 	} {
 		_, err := sessionmap.New[int, int](sessionmap.WithAlerts(rules, nil))
 		assert.ErrorContains(t, err, want)
