@@ -126,7 +126,8 @@ func (g *Group[K]) session(id K) *Session[K] {
 // the group is closed, full of leased sessions, or cannot take the id, which is to stay deleted or cannot be found again.
 func (g *Group[K]) Touch(id K) (stored bool) { return g.session(id) != nil }
 
-// Contains reports whether there is a session of id. It is no access and takes no lock.
+// Contains reports whether there is a session of id. It is no access, and takes no lock but where
+// [RobustSessionMap.Get] does.
 func (g *Group[K]) Contains(id K) bool { return g.sessions.Contains(id) }
 
 // Delete ends the session of id with all its attributes, with the cause [Deleted], and reports whether there was one.
@@ -187,14 +188,41 @@ func (g *Group[K]) Scope(id K) (end func()) { return g.sessions.Scope(id) }
 // Begin leases the session of id, which it begins if there is none. It is false where that is refused (see
 // [Group.Touch]).
 func (g *Group[K]) Begin(id K) (lease *Lease[K, *Session[K]], ok bool) {
-	for {
-		if lease, ok := g.Acquire(id); ok {
-			return lease, true
-		}
-		if g.session(id) == nil {
-			return nil, false
-		}
+	if lease, ok := g.Acquire(id); ok {
+		return lease, true
 	}
+	lease = g.begin(id, newSession(id))
+	return lease, lease != nil
+}
+
+// begin leases s, with which the session of id begins, or the one that has begun meanwhile, in the same moment: if it were
+// leased later it could have ended by then, each time anew. It is nil where that is refused.
+func (g *Group[K]) begin(id K, s *Session[K]) (lease *Lease[K, *Session[K]]) {
+	m := g.sessions
+	defer func() {
+		if lease == nil { // for it was refused, or a callback has ended the goroutine (runtime.Goexit)
+			m.reject(id, s)
+		}
+	}()
+	hash, ok := m.hash(id)
+	if !ok || id != id {
+		return nil
+	}
+	var left removal[K, *Session[K]]
+	p, e, now, ok := m.lockToInsert(hash, id, nil, nil, &left)
+	switch {
+	case !ok:
+	case e == nil:
+		e = m.add(p, hash, id, m.values.box(s), m.timeouts.idle, now, nil)
+		lease = m.lease(p, e, now)
+	default:
+		p.touch(e, now)
+		lease = m.lease(p, e, now)
+	}
+	m.mu.Unlock()
+	lease.watch()
+	m.reportLeft(left)
+	return lease
 }
 
 // Do runs fn within the session of id, which it begins if there is none: for one round of a session with many.

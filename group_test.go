@@ -436,6 +436,44 @@ func TestGroupDo(t *testing.T) {
 	})
 }
 
+// TestGroupBeginLeasesAtOnce: a session is leased from the start, however little it has to live.
+func TestGroupBeginLeasesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, sessionmap.WithTTL(idle), sessionmap.WithMaxSize(1))
+		cancel := g.OnEnd(func(int, sessionmap.Cause) { time.Sleep(2 * idle) })
+		g.Touch(1)
+		lease, ok := g.Begin(2) // while the end of 1 takes its time
+		cancel()
+		require.True(t, ok)
+		assert.Equal(t, map[sessionmap.Cause]uint64{sessionmap.Evicted: 1}, g.Stats().Removals)
+		lease.Release()
+	})
+	g := newGroup(t, sessionmap.WithTTL(time.Nanosecond))
+	for id := range 100 {
+		lease, ok := g.Begin(id)
+		require.True(t, ok)
+		assert.Equal(t, 1, g.Stats().Leases)
+		lease.Release()
+	}
+}
+
+// TestGroupBeginLost: a lease that is lost in the callback of another session's end is found, though nothing else is swept.
+func TestGroupBeginLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, sessionmap.WithTTL(0), sessionmap.WithMaxSize(1), silent)
+		g.OnEnd(func(int, sessionmap.Cause) { runtime.Goexit() })
+		g.Touch(1)
+		finish(func() { g.Begin(2) })
+		require.True(t, g.Contains(2))
+		for g.Stats().LostLeases == 0 {
+			runtime.GC()
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		assert.Zero(t, g.Stats().Leases)
+	})
+}
+
 // TestTiesAreLetGoOf: what a round has tied to its session goes with the round.
 func TestTiesAreLetGoOf(t *testing.T) {
 	g := newGroup(t)

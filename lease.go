@@ -81,17 +81,24 @@ func (l *leases) sift(by int64) (n int) {
 // Acquire leases the session of key, and reports whether it is there. It is an access. A session may be leased
 // any number of times, by any number of goroutines. Acquire and Release take the map's lock, for a moment.
 func (m *RobustSessionMap[K, V]) Acquire(key K) (lease *Lease[K, V], ok bool) {
-	m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) {
-		r := p.acquire(e, now)
-		m.sweeper.arm(after(now, leaseCheck), now)
-		lease = &Lease[K, V]{m: m, record: r, value: e.value.Load()}
-	})
-	if lease == nil {
-		return nil, false
+	m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) { lease = m.lease(p, e, now) })
+	lease.watch()
+	return lease, lease != nil
+}
+
+// lease leases e, which is live. It needs the lock.
+func (m *RobustSessionMap[K, V]) lease(p *policy[K, V], e *entry[K, V], now int64) *Lease[K, V] {
+	m.sweeper.arm(after(now, leaseCheck), now)
+	return &Lease[K, V]{m: m, record: p.acquire(e, now), value: e.value.Load()}
+}
+
+// watch has the lease released should it be lost.
+func (l *Lease[K, V]) watch() {
+	if l == nil {
+		return
 	}
-	lost := lostLease[K, V]{m: weak.Make(m), record: weak.Make(lease.record)}
-	lease.cleanup = runtime.AddCleanup(lease, lostLease[K, V].found, lost)
-	return lease, true
+	lost := lostLease[K, V]{m: weak.Make(l.m), record: weak.Make(l.record)}
+	l.cleanup = runtime.AddCleanup(l, lostLease[K, V].found, lost)
 }
 
 // Key returns the session's key, which [RobustSessionMap.Rename] changes.
