@@ -111,7 +111,8 @@ type (
 	WaitGroup = sync.WaitGroup
 )
 
-// OnceValue is that of package sync.
+// OnceFunc and OnceValue are those of package sync. What they are given must not wait for another who calls it.
+func OnceFunc(f func()) func()             { return sync.OnceFunc(f) }
 func OnceValue[T any](f func() T) func() T { return sync.OnceValue(f) }
 
 // Seed is that of package maphash.
