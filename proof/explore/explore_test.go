@@ -59,7 +59,8 @@ func explore(t *testing.T, s scenario) {
 		execute(t, x, s)
 	}
 	executions, steps, redundant := x.Executions()
-	t.Logf("scenarios=1 whole=%d executions=%d steps=%d redundant=%d", whole, executions, steps, redundant)
+	// Not as name=number: of the figures there is one line, that of all scenarios together.
+	t.Logf("1 scenarios, %d whole, %d executions, %d steps, %d redundant", whole, executions, steps, redundant)
 }
 
 func execute(t *testing.T, x *stepped.Explorer, s scenario) {

@@ -76,9 +76,9 @@ func explore(dir string, args []string) error {
 	work.Wait()
 	total := make(map[string]int)
 	for _, out := range outputs {
-		for _, figure := range regexp.MustCompile(`([a-z]+)=(\d+)`).FindAllStringSubmatch(out.String(), -1) {
-			n, _ := strconv.Atoi(figure[2])
-			total[figure[1]] += n
+		for _, figure := range regexp.MustCompile(`(\d+) (scenarios|whole|executions|steps|redundant)\b`).FindAllStringSubmatch(out.String(), -1) {
+			n, _ := strconv.Atoi(figure[1])
+			total[figure[2]] += n
 		}
 	}
 	fmt.Printf("scenarios=%d whole=%d executions=%d steps=%d redundant=%d seconds=%.0f\n",
