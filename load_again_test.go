@@ -1,0 +1,29 @@
+package sessionmap
+
+import (
+	"context"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestLoadLooksAgain: who has missed a key that is there by the time a load would begin, begins none.
+func TestLoadLooksAgain(t *testing.T) {
+	m := MustNew[int, string]()
+	defer m.Close()
+	m.loads.mu.Lock()
+	got := make(chan string)
+	go func() {
+		v, err := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (string, error) { return "loaded", nil })
+		assert.NoError(t, err)
+		got <- v
+	}()
+	for m.Stats().Misses == 0 { // until it waits for the lock, or is about to; the test's own time limit is the only one
+		runtime.Gosched()
+	}
+	m.Set(1, "set")
+	m.loads.mu.Unlock()
+	require.Equal(t, "set", <-got)
+}
