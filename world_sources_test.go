@@ -23,12 +23,14 @@ type wire struct {
 	m     *sessionmap.RobustSessionMap[int, *thing]
 	rng   *rand.Rand
 	named map[int]time.Time // when a session was renamed to an id
+	fresh func(id int)      // begins a session of id, unless the map refuses it
 	turn  chan struct{}     // has an element while somebody uses the map or delivers events, so that what an event does can be told
 	held  []event
 
 	deleted   func(id int, at time.Time)
 	meant     [chaosKeys]atomic.Bool // an event for this session is on its way into the map
 	delivered atomic.Int64
+	met       int // how many of those that deliver handed over there was a session for
 }
 
 type event struct {
@@ -45,6 +47,9 @@ func (w *wire) Subscribe(deleted func(id int, at time.Time)) (cancel func(), err
 // deliver hands an event to the map and checks that it ends the session that it means, and no later one. It needs the turn.
 func (w *wire) deliver(id int, at time.Time) {
 	session, ok := w.m.Entry(id)
+	if ok {
+		w.met++
+	}
 	w.hand(id, at)
 	switch now, still := w.m.Entry(id); {
 	case !ok:
@@ -81,8 +86,13 @@ var wireFaults = []struct {
 }{
 	{"lost", func(*wire, int) {}},
 	{"doubled", func(w *wire, id int) {
-		for range 3 {
-			w.deliver(id, time.Now())
+		at := time.Now()
+		w.deliver(id, at)
+		for range 2 {
+			w.deliver(id, at)
+			time.Sleep(1)
+			w.fresh(id)
+			w.deliver(id, at) // means the one before
 		}
 	}},
 	{"delayed", func(w *wire, id int) { w.later(time.Duration(w.rng.Int64N(int64(2*idle))), id, time.Now()) }},
@@ -106,6 +116,7 @@ var wireFaults = []struct {
 	}},
 	{"of the future", func(w *wire, id int) {
 		for _, at := range []time.Time{time.Now().Add(1), time.Now().Add(1 << 62), time.Unix(1<<60, 0), time.Unix(1<<34, 0)} {
+			w.fresh(id)
 			w.deliver(id, at)
 		}
 	}},
@@ -143,18 +154,22 @@ var wireFaults = []struct {
 
 // TestWorldSources runs random programs on maps with faulty sources.
 func TestWorldSources(t *testing.T) {
-	total := 0
+	total, metInAll := 0, 0
 	for i, fault := range wireFaults {
 		t.Run(fault.name, func(t *testing.T) {
 			for round := range 5 * *faults {
-				total += runOnWire(t, uint64(round*len(wireFaults)+i), fault.send)
+				sent, met := runOnWire(t, uint64(round*len(wireFaults)+i), fault.send)
+				total += sent
+				metInAll += met
 			}
 		})
 	}
 	injected(t, "sources", total)
+	t.Logf("events: met=%d", metInAll)
 }
 
-func runOnWire(t *testing.T, seed uint64, send func(w *wire, id int)) (sent int) {
+// runOnWire returns how many events went over the wire, and how many met a session.
+func runOnWire(t *testing.T, seed uint64, send func(w *wire, id int)) (sent, met int) {
 	synctest.Test(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		w := &wire{t: t, rng: rng, turn: make(chan struct{}, 1)}
@@ -167,6 +182,13 @@ func runOnWire(t *testing.T, seed uint64, send func(w *wire, id int)) (sent int)
 			send(w, key)
 		}, opts...)
 		w.m, w.named = c.m, c.named
+		w.fresh = func(id int) {
+			if seed%2 == 0 {
+				time.Sleep(time.Minute) // the tombstone
+			}
+			v := c.thing()
+			c.took(id, v, c.m.Set(id, v))
+		}
 		c.m.OnRemove(func(key int, _ *thing, cause sessionmap.Cause) {
 			if cause == sessionmap.SessionDeleted {
 				assert.True(t, w.meant[key].Load(), "session %d ended by an event, and there was none", key)
@@ -195,8 +217,23 @@ func runOnWire(t *testing.T, seed uint64, send func(w *wire, id int)) (sent int)
 		}
 		time.Sleep(2 * idle) // for what is still on its way
 		c.check()
+		met = w.met
 	})
-	return sent
+	return sent, met
+}
+
+// TestEventOfTheFuture: an event of whatever moment to come means the session that is there now.
+func TestEventOfTheFuture(t *testing.T) {
+	for _, at := range []time.Time{time.Now().Add(time.Hour), time.Now().Add(1 << 62), time.Now().Round(0).Add(time.Hour), time.Unix(1<<34, 0), time.Unix(1<<40, 0), time.Unix(1<<60, 0)} {
+		var deleted func(int, time.Time)
+		m := newMap[int, int](t, sessionmap.WithTombstones(time.Minute), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
+			deleted = fn
+			return nil, nil
+		})))
+		m.Set(1, 1)
+		deleted(1, at)
+		assert.False(t, m.Contains(1), "%v", at)
+	}
 }
 
 // TestWorldSourceFlood has many goroutines tell of deleted sessions as fast as they can while others use the map.
@@ -230,17 +267,20 @@ func TestWorldSourceFlood(t *testing.T) {
 	took := time.Since(start)
 	stop.Store(true)
 	using.Wait()
+	for id := range 1000 {
+		bus.Publish(id)
+	}
+	assert.Zero(t, m.Len(), "every event ends the session that is there")
 	assert.NoError(t, sessionmap.CheckInvariants(m))
 	assert.NoError(t, m.Close())
 	assert.NoError(t, sessionmap.CheckInvariants(m))
 	books.balance(t, nil, m.Stats())
-	t.Logf("%.1f million events a second, %d sessions set meanwhile", float64(floods*events)/took.Seconds()/1e6, len(books.fates))
-	injected(t, "flood", floods*events)
+	t.Logf("faults: kind=flood injected=%d milliseconds=%d sets=%d", floods*events, took.Milliseconds(), len(books.fates))
 }
 
 // TestWorldSubscribe: sources that fail to subscribe leave nothing behind, whatever they do instead.
 func TestWorldSubscribe(t *testing.T) {
-	release := make(chan struct{})
+	n, release := 0, make(chan struct{})
 	for name, subscribe := range map[string]sessionmap.SourceFunc[int]{
 		"panics":  func(func(int, time.Time)) (func(), error) { panic("subscribe") },
 		"exits":   func(func(int, time.Time)) (func(), error) { runtime.Goexit(); return nil, nil },
@@ -257,6 +297,7 @@ func TestWorldSubscribe(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			n++
 			before := sessionmap.NewBus[int]() // the source before the faulty one
 			ended := make(chan struct{})
 			go func() {
@@ -277,7 +318,7 @@ func TestWorldSubscribe(t *testing.T) {
 			assert.Zero(t, sessionmap.Subscribers(before))
 		})
 	}
-	injected(t, "subscribe", 5)
+	injected(t, "subscribe", n)
 }
 
 // TestWorldCancel: Close ends, and has reported all, whatever the cancel of a source does.
@@ -288,6 +329,7 @@ func TestWorldCancel(t *testing.T) {
 		deleted func(int, time.Time)
 		release chan struct{}
 	}
+	n := 0
 	for name, cancel := range map[string]func(s source){
 		"panics": func(source) { panic("cancel") },
 		"exits":  func(source) { runtime.Goexit() },
@@ -320,6 +362,7 @@ func TestWorldCancel(t *testing.T) {
 					s.m.Set(id, v)
 					books.put(v)
 				}
+				n++
 				err := s.m.Close()
 				assert.Equal(t, name == "blocks", errors.Is(err, sessionmap.ErrCloseTimeout), "%v", err)
 				close(s.release)
@@ -331,5 +374,5 @@ func TestWorldCancel(t *testing.T) {
 			})
 		})
 	}
-	injected(t, "cancel", 7)
+	injected(t, "cancel", n)
 }
