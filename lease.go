@@ -81,8 +81,8 @@ func (l *leases) sift(by int64) (n int) {
 // Acquire leases the session of key, and reports whether it is there. It is an access. A session may be leased
 // any number of times, by any number of goroutines. Acquire and Release take the map's lock, for a moment.
 func (m *RobustSessionMap[K, V]) Acquire(key K) (lease *Lease[K, V], ok bool) {
+	defer func() { lease.watch() }() // deferred, for a callback may end the goroutine
 	m.withLive(key, func(p *policy[K, V], e *entry[K, V], now int64) { lease = m.lease(p, e, now) })
-	lease.watch()
 	return lease, lease != nil
 }
 

@@ -54,10 +54,11 @@ func (t *ties) end(cause Cause) {
 	ends := t.ends
 	t.ends = nil
 	t.mu.Unlock()
+	var tell []func() // contexts may be of any kind
 	for _, fn := range ends {
-		(*fn)(cause)
+		tell = append(tell, func() { (*fn)(cause) })
 	}
-	t.bind(nil) // last: the context may be of any kind
+	runAll(append(tell, func() { t.bind(nil) }))
 }
 
 // done returns a channel that is closed when the entry ends.
