@@ -16,16 +16,24 @@ func (p *Program) evidence(c *container, a access) evidence {
 	if p.companions[c] {
 		return session
 	}
-	names := []string{c.v.Name()}
-	if t := elemType(c.typ); t != nil {
-		if named, ok := deref(t).(*types.Named); ok {
-			names = append(names, named.Obj().Name())
-		}
-	}
-	if a.expr != nil && p.Words.judge(names...) == session && isID(a.expr) {
+	if a.expr != nil && isID(a.expr) && p.holds(c) == session {
 		return session
 	}
 	return neutral
+}
+
+// holds judges a container by its name and by that of the type of its elements.
+func (p *Program) holds(c *container) evidence {
+	byName, byElem := neutral, neutral
+	if !p.Words.one(c.v.Name()) {
+		byName = p.Words.judgeType(c.v.Name())
+	}
+	if t := elemType(c.typ); t != nil {
+		if named, ok := deref(t).(*types.Named); ok {
+			byElem = p.Words.judgeType(named.Obj().Name())
+		}
+	}
+	return either(byName, byElem)
 }
 
 // isID reports whether an expression is called id, or something of the sort.

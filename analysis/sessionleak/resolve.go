@@ -57,7 +57,7 @@ func (f *function) bind(lhs, rhs ast.Expr) {
 	if v == nil || !f.isLocal(v) {
 		return
 	}
-	if f.defined[v] == nil {
+	if first := f.defined[v]; first == nil || f.pkg.Info.Types[first].Value != nil { // a constant is there to be replaced
 		f.defined[v] = rhs
 	}
 	if k := kindOf(v.Type()); k == other || k == slice {

@@ -24,12 +24,14 @@ func DefaultWords() Words {
 			requests req task tasks agent agents token tokens peer peers player players chat chats conversation conversations conv
 			visitor visitors guest guests subscriber subscribers subscription subscriptions socket sockets websocket ws remote ip
 			addr nonce nonces ticket otp device call calls message messages msg job jobs run runs thread threads stream streams
-			room rooms lobby match transaction tx uuid xid ulid member members order lease leases login state`),
+			room rooms lobby match transaction tx uuid xid ulid member members order lease leases login state
+			participant participants nick nicks identity identities`),
 		Fixed: strings.Fields(`name names path type types kind method host region topic service services model models provider file
 			class tag tags field fields column table code version command commands event pkg package module format extension ext
 			status level scope category language lang locale schema pattern route mode role scheme op opcode driver plugin flag
 			option config option setting label lock sql query statement stmt prefix suffix proto protocol feature template tool
-			tools symbol node size index idx handler alias interface slot shard domain icon color font metric`),
+			tools symbol node size index idx handler alias interface slot shard domain icon color font metric
+			server backend broker upstream`),
 	}
 }
 
@@ -70,19 +72,39 @@ const (
 	fixed
 )
 
-func (w Words) judge(names ...string) evidence {
+// judge judges the name of a key, or of what makes one.
+func (w Words) judge(name string) evidence {
 	found := neutral
-	for _, name := range names {
-		for _, word := range split(name) {
-			if slices.Contains(w.Fixed, word) || slices.Contains(w.Fixed, strings.TrimSuffix(word, "s")) {
-				return fixed
-			}
-			if slices.Contains(w.Sessions, word) {
-				found = session
-			}
+	words := split(name)
+	for i, word := range words {
+		if len(word) == 1 && i+1 < len(words) && words[i+1] == "id" { // cID
+			word += "id"
+		}
+		if slices.Contains(w.Fixed, word) || slices.Contains(w.Fixed, strings.TrimSuffix(word, "s")) {
+			return fixed
+		}
+		if slices.Contains(w.Sessions, word) {
+			found = session
 		}
 	}
 	return found
+}
+
+// judgeType judges the name of a type, or of a container. A state is there a condition, which anything has; as a key it is
+// what comes back from a login.
+func (w Words) judgeType(name string) evidence {
+	words := slices.DeleteFunc(split(name), func(word string) bool { return word == "state" })
+	return w.judge(strings.Join(words, "_"))
+}
+
+// one reports whether a name is that of one thing: the container of that name has its parts, such as the values of a session.
+func (w Words) one(name string) bool {
+	words := split(name)
+	if len(words) == 0 {
+		return false
+	}
+	last := words[len(words)-1]
+	return slices.Contains(w.Sessions, last) && !strings.HasSuffix(last, "s")
 }
 
 // key judges the key of an insertion.
@@ -101,9 +123,9 @@ func (f *function) key(e ast.Expr, depth int) evidence {
 	switch e := e.(type) {
 	case *ast.Ident:
 		byName = w.judge(e.Name)
-		if v, ok := info.Uses[e].(*types.Var); ok && byName == neutral {
-			if from := f.defined[v]; from != nil {
-				byName = f.key(from, depth-1)
+		if v, ok := info.Uses[e].(*types.Var); ok {
+			if from := f.defined[v]; from != nil && (byName == neutral || f.composed(from)) {
+				byName = either(byName, f.key(from, depth-1))
 			}
 		}
 	case *ast.SelectorExpr:
@@ -118,14 +140,16 @@ func (f *function) key(e ast.Expr, depth int) evidence {
 	case *ast.CallExpr:
 		byName = f.calledKey(e, depth)
 	case *ast.BinaryExpr:
-		byName = either(f.key(e.X, depth-1), f.key(e.Y, depth-1))
+		byName = f.components(depth, e.X, e.Y)
 	case *ast.CompositeLit:
+		var parts []ast.Expr
 		for _, elt := range e.Elts {
 			if kv, ok := elt.(*ast.KeyValueExpr); ok {
 				elt = kv.Value
 			}
-			byName = either(byName, f.key(elt, depth-1))
+			parts = append(parts, elt)
 		}
+		byName = f.components(depth, parts...)
 	}
 	if byName == fixed {
 		return fixed
@@ -172,17 +196,42 @@ func (f *function) calledKey(call *ast.CallExpr, depth int) evidence {
 }
 
 func (f *function) arguments(call *ast.CallExpr, depth int) evidence {
+	if len(call.Args) == 1 {
+		if v := f.pkg.Info.Types[call.Args[0]].Value; v != nil && v.Kind() == constant.String {
+			return f.pkg.prog.Words.judge(strings.Map(letters, constant.StringVal(v)))
+		}
+	}
+	return f.components(depth, call.Args...)
+}
+
+// components judges a key that has parts, of which one that comes and goes is enough. A part that is a constant tells nothing.
+func (f *function) components(depth int, parts ...ast.Expr) evidence {
 	found := neutral
-	for _, arg := range call.Args {
-		if v := f.pkg.Info.Types[arg].Value; v != nil {
-			if v.Kind() == constant.String && len(call.Args) == 1 {
-				found = either(found, f.pkg.prog.Words.judge(strings.Map(letters, constant.StringVal(v))))
-			}
+	for _, part := range parts {
+		if f.pkg.Info.Types[part].Value != nil {
 			continue
 		}
-		found = either(found, f.key(arg, depth-1))
+		switch f.key(part, depth-1) {
+		case session:
+			return session
+		case fixed:
+			found = fixed
+		}
 	}
 	return found
+}
+
+// composed reports whether an expression is another value or put together of some, and so no more than they are. What is found
+// in a value, as an id is in a path, is not.
+func (f *function) composed(e ast.Expr) bool {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident, *ast.SelectorExpr, *ast.BinaryExpr, *ast.CompositeLit:
+		return true
+	case *ast.CallExpr:
+		name, pkg := f.calleeName(e)
+		return pkg == "fmt" || pkg == "strings" && name == "Join"
+	}
+	return false
 }
 
 func letters(r rune) rune {
@@ -218,7 +267,7 @@ func (w Words) typ(t types.Type) evidence {
 	if _, basic := named.Underlying().(*types.Basic); basic && enumeration(named) {
 		return fixed
 	}
-	return w.judge(named.Obj().Name())
+	return w.judgeType(named.Obj().Name())
 }
 
 func enumeration(named *types.Named) bool {

@@ -1,0 +1,107 @@
+// Package keys has keys that are told by what they are made of, and containers that are told by their names.
+package keys
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+type grant struct{ userID, tool string }
+
+type registry struct {
+	mu       sync.Mutex
+	grants   map[grant]bool
+	joined   map[string]int
+	prefixed map[string]int
+	lowered  map[string]int
+	trimmed  map[string]int
+	chosen   map[string]int
+	sessions map[string]any
+	byCID    map[string]int
+	states   map[string]int
+	present  map[string]int
+	tones    map[string][]byte
+	fields   map[string]int
+	probed   map[string]int
+}
+
+// ---- reported ----
+
+// One part that comes and goes is enough.
+func (r *registry) allow(userID, tool string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.grants[grant{userID, tool}] = true             // want `grows: registry.grants grows with grant`
+	r.joined[fmt.Sprintf("%s/%s", tool, userID)] = 1 // want `grows: registry.joined grows with fmt.Sprintf`
+	r.prefixed["user:"+userID] = 1                   // want `grows: registry.prefixed grows with "user:"`
+	r.lowered[strings.ToLower(userID)+tool] = 1      // want `grows: registry.lowered grows with strings.ToLower`
+}
+
+func (r *registry) serve(path, fallback string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sessionID := strings.TrimPrefix(path, "/sessions/")
+	r.trimmed[sessionID] = 1 // want `grows: registry.trimmed grows with sessionID`
+	userID := ""
+	if path != "" {
+		userID = fallback
+	}
+	r.chosen[userID] = 1 // want `grows: registry.chosen grows with userID`
+}
+
+func (r *registry) get(key, cID, state, nick string) any {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, ok := r.sessions[key]
+	if !ok {
+		v = new(int)
+		r.sessions[key] = v // want `grows: registry.sessions grows with key`
+	}
+	r.byCID[cID] = 1    // want `grows: registry.byCID grows with cID`
+	r.states[state] = 1 // want `grows: registry.states grows with state`
+	r.present[nick] = 1 // want `grows: registry.present grows with nick`
+	return v
+}
+
+// ---- not reported ----
+
+type codec struct {
+	Name string
+	Rate int
+}
+
+// What is put together of fixed parts is fixed, whatever it is called.
+func (r *registry) tone(c codec) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	uuid := fmt.Sprintf("%s-%d", c.Name, c.Rate)
+	r.tones[uuid] = nil
+	connID := "conn-" + c.Name
+	r.fields[connID] = 1
+}
+
+// The servers of the configuration.
+func (r *registry) probe(serverAddr string) {
+	r.mu.Lock()
+	r.probed[serverAddr] = 1
+	r.mu.Unlock()
+}
+
+// The values of one session, by their names.
+type values struct {
+	mu      sync.Mutex
+	state   map[string]any
+	session map[string]any
+	steps   map[string]*stepState
+}
+
+type stepState struct{ n int }
+
+func (v *values) set(key string, value any) {
+	v.mu.Lock()
+	v.state[key] = value
+	v.session[key] = value
+	v.steps[key] = &stepState{}
+	v.mu.Unlock()
+}
