@@ -20,7 +20,7 @@ func appends(p *Program) {
 					grown = &c.accesses[i]
 				}
 			case empty:
-				if a.value == nil || !isMade(a.value) || !p.setup(a.at.in) {
+				if !p.firstMade(c, a) {
 					only = false
 				}
 			case remove, bound, escape:

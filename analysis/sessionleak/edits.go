@@ -54,7 +54,7 @@ func (r *rewrite) make(file *ast.File, value ast.Expr, up []ast.Node) bool {
 		}
 		m, _ = value.Type.(*ast.MapType)
 	case *ast.CallExpr:
-		if isMade(value) {
+		if nameOf(value.Fun) == "make" && len(value.Args) > 0 {
 			m, _ = value.Args[0].(*ast.MapType)
 		}
 	}

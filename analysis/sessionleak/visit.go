@@ -93,11 +93,18 @@ func (f *function) assign(n *ast.AssignStmt, here func() place) {
 		}
 		c.add(access{what: empty, at: here(), value: rhs, node: n})
 	}
-	for _, rhs := range n.Rhs {
-		if f.storesAway(n) {
+	for i, rhs := range n.Rhs {
+		if f.storesAway(n) && !(len(n.Lhs) == len(n.Rhs) && f.same(n.Lhs[i], rhs)) {
 			f.escapes(rhs, n, here)
 		}
 	}
+}
+
+// same reports whether two expressions are the same container, as where an inner map is put back.
+func (f *function) same(a, b ast.Expr) bool {
+	x, ok1 := f.resolve(a)
+	y, ok2 := f.resolve(b)
+	return ok1 && ok2 && x == y
 }
 
 func (f *function) isLocalName(id *ast.Ident) bool {
@@ -122,9 +129,7 @@ func (f *function) appends(lhs, rhs ast.Expr) (ast.Expr, bool) {
 	if id, ok := call.Fun.(*ast.Ident); !ok || id.Name != "append" {
 		return nil, false
 	}
-	to, ok1 := f.resolve(lhs)
-	from, ok2 := f.resolve(call.Args[0])
-	return call.Args[1], ok1 && ok2 && to == from
+	return call.Args[1], f.same(lhs, call.Args[0])
 }
 
 func (f *function) setField(sel *ast.SelectorExpr, rhs ast.Expr, here func() place) {

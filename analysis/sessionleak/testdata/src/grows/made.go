@@ -1,0 +1,108 @@
+package grows
+
+import "sync"
+
+// ---- reported ----
+
+// Made where there is none yet: that empties nothing.
+type lazy struct {
+	mu      sync.Mutex
+	byNil   map[string]int
+	byLen   map[string]int
+	byElse  map[string]int
+	byLeave map[string]int
+	byOnce  map[string]int
+	once    sync.Once
+}
+
+func (l *lazy) Note(userID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byNil == nil {
+		l.byNil = make(map[string]int)
+	}
+	if len(l.byLen) == 0 {
+		l.byLen = map[string]int{}
+	}
+	if l.byElse != nil {
+		l.byElse[userID]++ // want `grows: lazy.byElse grows with userID and nothing removes from it`
+	} else {
+		l.byElse = map[string]int{userID: 1}
+	}
+	l.once.Do(func() { l.byOnce = make(map[string]int) })
+	l.begin()
+	l.byNil[userID]++   // want `grows: lazy.byNil grows with userID and nothing removes from it`
+	l.byLen[userID]++   // want `grows: lazy.byLen grows with userID and nothing removes from it`
+	l.byLeave[userID]++ // want `grows: lazy.byLeave grows with userID and nothing removes from it`
+	l.byOnce[userID]++  // want `grows: lazy.byOnce grows with userID and nothing removes from it`
+}
+
+func (l *lazy) begin() {
+	if l.byLeave != nil {
+		return
+	}
+	l.byLeave = make(map[string]int)
+}
+
+// Made by a constructor.
+func NewSyncMap[K comparable, V any]() *SyncMap[K, V] { return new(SyncMap[K, V]) }
+
+type connector struct {
+	mu      sync.Mutex
+	intents *SyncMap[string, int]
+}
+
+func newConnector() *connector {
+	c := new(connector)
+	c.intents = NewSyncMap[string, int]()
+	return c
+}
+
+func (c *connector) intent(userID string) {
+	c.intents.Store(userID, 1) // want `grows: connector.intents grows with userID and nothing removes from it`
+}
+
+// An inner map that is put back.
+type states struct {
+	mu    sync.Mutex
+	byApp map[string]map[string]int
+}
+
+func (s *states) set(app, sessionID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.byApp[app]
+	if !ok {
+		v = make(map[string]int)
+		s.byApp[app] = v
+	}
+	v[sessionID] = 1 // want `grows: states.byApp\[…\] grows with sessionID and nothing removes from it`
+}
+
+// ---- not reported ----
+
+// Made anew where there may be one: that empties it.
+type anew struct {
+	mu    sync.Mutex
+	users map[string]int
+	peers map[string]int
+	inner map[string]map[string]int
+}
+
+func (a *anew) Note(userID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.users == nil || userID == "" {
+		a.users = make(map[string]int)
+	}
+	if len(a.peers) > 100 || userID == "" {
+		a.peers = make(map[string]int)
+	}
+	a.users[userID]++
+	a.peers[userID]++
+	v := a.inner["a"]
+	kept = v
+	v[userID] = 1
+}
+
+var kept map[string]int
