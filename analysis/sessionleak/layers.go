@@ -149,7 +149,7 @@ func (p *Program) runsBy(f *function) layers {
 			found.add(layers{byContext: ""})
 		case handler:
 			found.add(layers{byEvent: e.label})
-		case called:
+		case called, spawned:
 			found.add(p.layersOf(e.at))
 		case stored:
 			found.add(layers{byCaller: ""})
@@ -173,11 +173,10 @@ func (f *function) servesHTTP() bool {
 	return isHTTPHandler(f.obj.Type())
 }
 
-var setupPrefixes = strings.Fields(`new make init register with parse load compile must setup configure build decode unmarshal read scan clone
-	copy default option apply import merge from`)
+var setupPrefixes = strings.Fields("new init with parse compile must setup configure build decode unmarshal clone default option from")
 
 // setup reports whether a function runs while things are made, not while sessions come: by its name, or because all that call
-// it do.
+// it do. One in a goroutine of its own goes on when they are made.
 func (p *Program) setup(f *function) bool {
 	if is, ok := p.setsUp[f]; ok {
 		return is

@@ -124,7 +124,8 @@ type edge struct {
 type way int
 
 const (
-	called   way = iota // by a plain call, or one in a goroutine of its own
+	called   way = iota // by a plain call
+	spawned             // by one in a goroutine of its own, which may go on for long
 	deferred            // when the function at the place ends
 	timed               // by a timer
 	finally             // when a context, a connection or an object ends

@@ -156,11 +156,14 @@ func (f *function) use(stack []ast.Node, outer []scope) (edge, bool) {
 	return e, true
 }
 
-// callWay tells whether the call that ends the stack is deferred.
+// callWay tells whether the call that ends the stack is deferred, or in a goroutine.
 func (f *function) callWay(stack []ast.Node) way {
 	if len(stack) >= 2 {
-		if _, ok := stack[len(stack)-2].(*ast.DeferStmt); ok {
+		switch stack[len(stack)-2].(type) {
+		case *ast.DeferStmt:
 			return deferred
+		case *ast.GoStmt:
+			return spawned
 		}
 	}
 	return called
@@ -191,6 +194,8 @@ func (f *function) handedTo(call *ast.CallExpr) (how way, label string) {
 	switch {
 	case name == "AfterFunc" && pkg == "time":
 		return timed, ""
+	case name == "Go":
+		return spawned, ""
 	case name == "AfterFunc" || name == "SetFinalizer" || name == "AddCleanup" || name == "Cleanup" || name == "RegisterOnShutdown":
 		return finally, ""
 	case f.handlesHTTP(call):
