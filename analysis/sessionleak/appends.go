@@ -8,7 +8,7 @@ import (
 // appends reports slices that are histories or sets of sessions, are shared, and only grow.
 func appends(p *Program) {
 	for _, c := range p.order {
-		if c.kind != slice || c.level > 0 || forTests(c.pkg) || !p.longLived(c) || !p.closed(c) || !historical(c) {
+		if c.kind != slice || c.level > 0 || p.forTests(c) || !p.longLived(c) || !p.closed(c) || !historical(c) {
 			continue
 		}
 		var grown *access

@@ -51,7 +51,7 @@ type verdict struct {
 
 // decide says what becomes of a container; false if it is none to speak of.
 func (p *Program) decide(c *container) (verdict, bool) {
-	if c.kind != goMap && c.kind != syncMap && c.kind != wrapper || forTests(c.pkg) || !p.longLived(c) {
+	if c.kind != goMap && c.kind != syncMap && c.kind != wrapper || p.forTests(c) || !p.longLived(c) {
 		return verdict{}, false
 	}
 	v := verdict{c: c, found: make(layers)}

@@ -54,17 +54,6 @@ func shared(t types.Type, depth int) bool {
 	return false
 }
 
-// forTests reports whether a package is for tests, such as httptest: what it holds is there to be looked at.
-func forTests(pi *packageInfo) bool {
-	for element := range strings.SplitSeq(pi.Types.Path(), "/") {
-		if strings.HasSuffix(element, "test") || hasWord(element, "e2e", "tests", "testing", "testdata", "testutil", "testutils", "mock", "mocks",
-			"fake", "fakes", "benchmark", "benchmarks", "interop") {
-			return true
-		}
-	}
-	return false
-}
-
 // closed reports whether the program has all the code that can reach a container.
 func (p *Program) closed(c *container) bool {
 	if !c.v.Exported() || c.pkg.Types.Name() == "main" {

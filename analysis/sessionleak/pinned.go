@@ -9,7 +9,7 @@ import (
 // pinned reports a time.AfterFunc that arms itself again for ever, with nobody to stop it: it holds on to its owner.
 func pinned(p *Program) {
 	for _, f := range p.functions {
-		if f.parent != nil || f.decl == nil || f.decl.Recv == nil {
+		if f.parent != nil || f.decl == nil || f.decl.Recv == nil || p.testCode(f.pkg, f.decl.Pos()) {
 			continue
 		}
 		for _, g := range p.functions {
