@@ -120,9 +120,11 @@ func (p *Program) judge(c *container, v *verdict, limited, escaped *access) (rul
 		return "", "it is handed on, so that others may empty it"
 	case !p.closed(c):
 		return "", "other packages may empty it"
-	case p.leavesWith(c) != nil:
-		return "", "its " + c.owner + " leaves " + p.leavesWith(c).name()
-	case !lost:
+	}
+	if outer := p.leavesWith(c); outer != nil {
+		return "", "its " + c.owner + " leaves " + outer.name()
+	}
+	if !lost {
 		return RuleGrows, "nothing removes from it"
 	}
 	if _, ok := v.found[byEvent]; ok {

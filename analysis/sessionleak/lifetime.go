@@ -17,19 +17,19 @@ func (p *Program) longLived(c *container) bool {
 	if !p.added[c.v.Pkg()] {
 		return false
 	}
-	if c.kind == syncMap || c.kind == wrapper {
-		return true
-	}
 	top, _, _ := strings.Cut(c.owner, ".")
 	obj := c.v.Pkg().Scope().Lookup(top)
 	if obj == nil {
-		return false
+		return c.locked()
 	}
 	if _, isVar := obj.(*types.Var); isVar {
 		return true
 	}
-	return shared(obj.Type(), 2) && !p.inContext[obj]
+	return (c.locked() || shared(obj.Type(), 2)) && !p.inContext[obj]
 }
+
+// locked reports whether a container can do without a lock: it is there for several goroutines.
+func (c *container) locked() bool { return c.kind == syncMap || c.kind == wrapper }
 
 // shared reports whether a struct has what only those need that several goroutines use.
 func shared(t types.Type, depth int) bool {
@@ -63,39 +63,4 @@ func (p *Program) closed(c *container) bool {
 		return true
 	}
 	return p.whole && internal(c.v.Pkg().Path())
-}
-
-// leavesWith returns a container of the structs that c is a field of, if something removes from it: c ends with its struct.
-func (p *Program) leavesWith(c *container) *container {
-	if c.owner == "" {
-		return nil
-	}
-	top, _, _ := strings.Cut(c.owner, ".")
-	obj, ok := c.v.Pkg().Scope().Lookup(top).(*types.TypeName)
-	if !ok {
-		return nil
-	}
-	for _, outer := range p.order {
-		removes, holds := false, false
-		for _, a := range outer.accesses {
-			removes = removes || a.what == remove
-			holds = holds || a.what == grow && a.value != nil && holdsOwner(a.at.in.pkg.Info.TypeOf(a.value), obj.Type())
-		}
-		if removes && (holds || holdsOwner(elemType(outer.typ), obj.Type())) {
-			return outer
-		}
-	}
-	return nil
-}
-
-// holdsOwner reports whether a value of type t may be an owner.
-func holdsOwner(t, owner types.Type) bool {
-	if t == nil {
-		return false
-	}
-	if named, ok := deref(t).(*types.Named); ok && types.Identical(named.Origin(), owner) {
-		return true
-	}
-	i, ok := t.Underlying().(*types.Interface)
-	return ok && i.NumMethods() > 0 && types.Implements(types.NewPointer(owner), i)
 }

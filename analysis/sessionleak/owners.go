@@ -1,0 +1,96 @@
+package sessionleak
+
+import (
+	"go/types"
+	"slices"
+	"strings"
+)
+
+// leavesWith returns a container of the structs that c is a field of, if something removes from it: c ends with its struct.
+func (p *Program) leavesWith(c *container) *container {
+	if c.owner == "" {
+		return nil
+	}
+	top, _, _ := strings.Cut(c.owner, ".")
+	obj, ok := c.v.Pkg().Scope().Lookup(top).(*types.TypeName)
+	if !ok {
+		return nil
+	}
+	owners := p.wholes(obj.Type())
+	for _, outer := range p.order {
+		if outer.v.Origin() != c.v.Origin() && p.shrinks(outer) && outer.holdsOne(owners) {
+			return outer
+		}
+	}
+	return nil
+}
+
+// shrinks reports whether something takes elements out of a container before its own end.
+func (p *Program) shrinks(c *container) bool {
+	return slices.ContainsFunc(c.accesses, func(a access) bool {
+		switch {
+		case a.what == remove:
+			return true
+		case a.what != empty || p.firstMade(c, a) || tearsDown(a.at.in):
+			return false
+		}
+		return isFresh(a.value) || c.kind == slice && !p.setup(a.at.in)
+	})
+}
+
+// holdsOne reports whether the keys or the elements of a container are, or have, one of the owners.
+func (c *container) holdsOne(owners []types.Type) bool {
+	held := []types.Type{keyType(c.typ), elemType(c.typ)}
+	for _, a := range c.accesses {
+		if a.what == grow && a.value != nil {
+			held = append(held, a.at.in.pkg.Info.TypeOf(a.value))
+		}
+	}
+	return slices.ContainsFunc(held, func(t types.Type) bool {
+		return slices.ContainsFunc(owners, func(owner types.Type) bool { return holdsOwner(t, owner) })
+	})
+}
+
+// holdsOwner reports whether a value of type t, or one that is in it, may be an owner.
+func holdsOwner(t, owner types.Type) bool {
+	for t != nil {
+		t = deref(t)
+		if named, ok := t.(*types.Named); ok && types.Identical(named.Origin(), owner) {
+			return true
+		}
+		switch u := t.Underlying().(type) {
+		case *types.Interface:
+			return u.NumMethods() > 0 && types.Implements(types.NewPointer(owner), u)
+		case *types.Map, *types.Slice:
+			t = elemType(t)
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// wholes returns a struct, and those that it is a part of: it ends with them.
+func (p *Program) wholes(part types.Type) []types.Type {
+	all := []types.Type{part}
+	for i := 0; i < len(all); i++ {
+		for _, pi := range p.packages {
+			for _, name := range pi.Types.Scope().Names() {
+				whole, ok := pi.Types.Scope().Lookup(name).(*types.TypeName)
+				if ok && hasPart(whole.Type(), all[i]) && !slices.Contains(all, whole.Type()) {
+					all = append(all, whole.Type())
+				}
+			}
+		}
+	}
+	return all
+}
+
+// hasPart reports whether a struct has a field for a value of another, not for a pointer to one.
+func hasPart(whole, part types.Type) bool {
+	s, ok := whole.Underlying().(*types.Struct)
+	return ok && slices.ContainsFunc(slices.Collect(s.Fields()), func(v *types.Var) bool {
+		named, ok := types.Unalias(v.Type()).(*types.Named)
+		return ok && types.Identical(named.Origin(), part)
+	})
+}
