@@ -92,6 +92,8 @@ func (f *function) builtin(name string, n *ast.CallExpr, here func() place) {
 		if c := f.containerOf(n.Args[0]); c != nil {
 			c.add(access{what: empty, at: here(), node: n})
 		}
+	case "new":
+		f.makes(n, here)
 	case "append", "copy":
 		for _, arg := range n.Args[1:] {
 			f.escapes(arg, n, here)

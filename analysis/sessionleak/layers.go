@@ -149,7 +149,7 @@ func (p *Program) runsBy(f *function) layers {
 			found.add(layers{byContext: ""})
 		case handler:
 			found.add(layers{byEvent: e.label})
-		case called, spawned:
+		case called, spawned, handed:
 			found.add(p.layersOf(e.at))
 		case stored:
 			found.add(layers{byCaller: ""})
@@ -212,6 +212,6 @@ func (p *Program) mayBeSetup(f *function) bool {
 		return false
 	}
 	return !slices.ContainsFunc(f.runs, func(e edge) bool {
-		return e.how != called && e.how != deferred || !p.setsUp[e.at.in]
+		return e.how != called && e.how != handed && e.how != deferred || !p.setsUp[e.at.in]
 	})
 }

@@ -6,10 +6,11 @@ import (
 	"go/types"
 )
 
-// pinned reports a time.AfterFunc that arms itself again for ever, with nobody to stop it: it holds on to its owner.
+// pinned reports a time.AfterFunc that arms itself again for ever, with nobody to stop it: it holds on to its owner. One that
+// main makes is there for ever anyway.
 func pinned(p *Program) {
 	for _, f := range p.functions {
-		if f.parent != nil || f.decl == nil || f.decl.Recv == nil || p.testCode(f.pkg, f.decl.Pos()) {
+		if f.parent != nil || f.decl == nil || f.decl.Recv == nil || p.testCode(f.pkg, f.decl.Pos()) || p.madeOnce(receiver(f)) {
 			continue
 		}
 		for _, g := range p.functions {
@@ -70,9 +71,17 @@ func (f *function) callsItself(e ast.Expr) bool {
 	return found
 }
 
-func receiverName(f *function) string {
+// receiver returns the type of f's receiver.
+func receiver(f *function) types.Object {
 	if named, ok := deref(f.obj.Signature().Recv().Type()).(*types.Named); ok {
-		return named.Obj().Name()
+		return named.Obj()
+	}
+	return nil
+}
+
+func receiverName(f *function) string {
+	if obj := receiver(f); obj != nil {
+		return obj.Name()
 	}
 	return "owner"
 }

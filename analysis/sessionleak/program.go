@@ -23,6 +23,7 @@ type Program struct {
 	order      []*container // containers as found
 	sends      map[string][]place
 	assigned   map[*types.Var][]assignment // to fields
+	makes      map[types.Object][]place    // of named structs
 	stops      map[*types.Var]bool         // fields of timers, tickers and cancel functions that something stops, or that are handed on
 	uses       []use
 	passed     []pass
@@ -45,7 +46,7 @@ func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
 	return &Program{
 		Words: words, fset: fset, whole: whole,
 		named: make(map[string]*function), methods: make(map[string][]*function), containers: make(map[string]*container),
-		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), stops: make(map[*types.Var]bool),
+		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]place), stops: make(map[*types.Var]bool),
 		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
 		remarks: make(remarks), reported: make(map[*types.Var]bool),
 	}
@@ -126,6 +127,7 @@ type way int
 const (
 	called   way = iota // by a plain call
 	spawned             // by one in a goroutine of its own, which may go on for long
+	handed              // by what it is an argument of
 	deferred            // when the function at the place ends
 	timed               // by a timer
 	finally             // when a context, a connection or an object ends

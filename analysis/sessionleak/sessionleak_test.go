@@ -14,7 +14,7 @@ import (
 // package words change the words.
 func TestRules(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), sessionleak.Analyzer,
-		"grows", "eventonly", "lookup", "satellite", "returns", "stop", "appends", "created", "pinned", "remark",
+		"grows", "eventonly", "lookup", "satellite", "returns", "stop", "appends", "created", "pinned", "pinned/command", "remark",
 		"cache/unstarted", "cache/started", "facts/store", "facts/app", "hubtest", "doubles", "owners", "keys", "setup")
 }
 

@@ -210,7 +210,7 @@ func (f *function) handedTo(call *ast.CallExpr) (how way, label string) {
 			return handler, label
 		}
 	}
-	return called, ""
+	return handed, ""
 }
 
 func isLower(s string) bool { return s[0] >= 'a' && s[0] <= 'z' }

@@ -43,6 +43,8 @@ func (f *function) visit(n ast.Node, stack []ast.Node, outer []scope) {
 		if c := f.containerOf(n.X); n.Op == token.AND && c != nil && c.kind == slice {
 			c.add(access{what: escape, at: here(), node: n})
 		}
+	case *ast.CompositeLit:
+		f.makes(n, here)
 	case *ast.BinaryExpr:
 		f.compares(n, here)
 	case *ast.IndexExpr:

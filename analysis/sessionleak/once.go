@@ -1,0 +1,59 @@
+package sessionleak
+
+import (
+	"go/ast"
+	"go/types"
+	"slices"
+)
+
+// makes notes that a literal, or a call of new, makes a struct.
+func (f *function) makes(e ast.Expr, here func() place) {
+	if named, ok := deref(f.pkg.Info.TypeOf(e)).(*types.Named); ok {
+		obj := named.Origin().Obj()
+		f.pkg.prog.makes[obj] = append(f.pkg.prog.makes[obj], here())
+	}
+}
+
+// madeOnce reports whether all that there are of a struct are package variables, or made by main: their number does not grow.
+func (p *Program) madeOnce(obj types.Object) bool {
+	if obj == nil {
+		return false
+	}
+	places := p.makes[obj]
+	return (len(places) > 0 || isVariable(obj)) && !slices.ContainsFunc(places, func(at place) bool { return at.in.loops(at) || !at.in.runsOnce(nil) })
+}
+
+// runsOnce reports whether a function runs once in a program, as main does, and what main and such functions call. Those that
+// have asked are in callees.
+func (f *function) runsOnce(callees []*function) bool {
+	if f.parent == nil && f.once() {
+		return true
+	}
+	if len(f.runs) == 0 || slices.Contains(callees, f) {
+		return false
+	}
+	callees = append(slices.Clone(callees), f)
+	return !slices.ContainsFunc(f.runs, func(e edge) bool {
+		return e.how != called && e.how != deferred && e.how != spawned || e.at.in.loops(e.at) || !e.at.in.runsOnce(callees)
+	})
+}
+
+// loops reports whether a place is in a loop of f.
+func (f *function) loops(at place) bool {
+	for n := range f.enclosing(at.pos) {
+		switch n.(type) {
+		case *ast.ForStmt, *ast.RangeStmt:
+			return true
+		}
+	}
+	return false
+}
+
+// isVariable reports whether a package variable is of a type of its package, or points to one.
+func isVariable(obj types.Object) bool {
+	scope := obj.Pkg().Scope()
+	return slices.ContainsFunc(scope.Names(), func(name string) bool {
+		v, ok := scope.Lookup(name).(*types.Var)
+		return ok && types.Identical(deref(v.Type()), obj.Type())
+	})
+}
