@@ -17,11 +17,12 @@ type cacheKind struct {
 	all               bool           // of zero: they have to be zero together
 	start, stop       []string       // methods; no stop where there is no goroutine or no way to stop it
 	takesField        bool           // bounds are fields of a struct
+	set               string         // the method that may give a value a time to live of its own, as its last argument
 }
 
 // What the libraries' documentation says of their constructors.
 var cacheKinds = []cacheKind{
-	{path: "github.com/jellydator/ttlcache/v3", constructor: "New", bounds: []string{"WithTTL", "WithCapacity", "WithMaxCost"}, start: []string{"Start"}, stop: []string{"Stop"}},
+	{path: "github.com/jellydator/ttlcache/v3", constructor: "New", bounds: []string{"WithTTL", "WithCapacity", "WithMaxCost"}, start: []string{"Start"}, stop: []string{"Stop"}, set: "Set"},
 	{path: "github.com/patrickmn/go-cache", constructor: "New", zero: map[int]string{1: "a cleanup interval: what has expired is never removed"}},
 	{path: "github.com/hashicorp/golang-lru/v2/expirable", constructor: "NewLRU", zero: map[int]string{0: "a size", 2: "a time to live"}, all: true},
 	{path: "github.com/maypok86/otter/v2", constructor: "New", bounds: []string{"MaximumSize", "MaximumWeight", "ExpiryCalculator"}, takesField: true},
@@ -42,18 +43,20 @@ func caches(p *Program) {
 		}
 	}
 	for _, pi := range p.packages {
+		top := &function{pkg: pi}
 		for _, file := range pi.Files {
 			for _, d := range file.Decls {
-				if g, ok := d.(*ast.GenDecl); ok {
-					top := &function{pkg: pi}
-					ast.Inspect(g, func(n ast.Node) bool {
-						if call, ok := n.(*ast.CallExpr); ok {
-							p.cache(top, call)
-						}
-						_, isFunc := n.(*ast.FuncLit)
-						return !isFunc
-					})
+				g, ok := d.(*ast.GenDecl)
+				if !ok {
+					continue
 				}
+				ast.Inspect(g, func(n ast.Node) bool {
+					if call, ok := n.(*ast.CallExpr); ok {
+						p.cache(top, call)
+					}
+					_, isFunc := n.(*ast.FuncLit)
+					return !isFunc
+				})
 			}
 		}
 	}
@@ -73,15 +76,16 @@ func (p *Program) cache(f *function, call *ast.CallExpr) {
 		}
 		short := major.ReplaceAllString(k.path, "")
 		short = short[strings.LastIndex(short, "/")+1:]
-		if lacking := k.lacks(f, call); lacking != "" {
+		held := p.holders(f, call)
+		if lacking := k.lacks(f, call); lacking != "" && !p.setsEach(k, held) {
 			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("this %s is made without %s", short, lacking)})
 			return
 		}
-		if len(k.start) > 0 && !p.callsMethod(k.path, k.start) {
+		if len(k.start) > 0 && !p.callsMethod(k.path, k.start, held) {
 			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("%s is never called on this %s: what has expired is never removed", k.start[0], short)})
 			return
 		}
-		if len(k.stop) > 0 && f.body != nil && !f.once() && !p.callsMethod(k.path, k.stop) {
+		if len(k.stop) > 0 && f.body != nil && !f.once() && !p.callsMethod(k.path, k.stop, held) {
 			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("%s is never called on this %s: its goroutine, and all it holds, stay for ever", k.stop[0], short)})
 		}
 	}
@@ -150,16 +154,4 @@ func (k cacheKind) lacksField(call *ast.CallExpr) string {
 func (f *function) isZeroOrLess(e ast.Expr) bool {
 	v := f.pkg.Info.Types[e].Value
 	return v != nil && (v.String() == "0" || strings.HasPrefix(v.String(), "-"))
-}
-
-// callsMethod reports whether the program calls, or hands on, one of the methods of a library's types.
-func (p *Program) callsMethod(path string, names []string) bool {
-	for _, pi := range p.packages {
-		for _, sel := range pi.Info.Selections {
-			if fn, ok := sel.Obj().(*types.Func); ok && fn.Pkg() != nil && fn.Pkg().Path() == path && slices.Contains(names, fn.Name()) {
-				return true
-			}
-		}
-	}
-	return false
 }
