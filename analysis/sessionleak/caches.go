@@ -42,24 +42,6 @@ func caches(p *Program) {
 			p.cache(f, call)
 		}
 	}
-	for _, pi := range p.packages {
-		top := &function{pkg: pi}
-		for _, file := range pi.Files {
-			for _, d := range file.Decls {
-				g, ok := d.(*ast.GenDecl)
-				if !ok {
-					continue
-				}
-				ast.Inspect(g, func(n ast.Node) bool {
-					if call, ok := n.(*ast.CallExpr); ok {
-						p.cache(top, call)
-					}
-					_, isFunc := n.(*ast.FuncLit)
-					return !isFunc
-				})
-			}
-		}
-	}
 }
 
 var major = regexp.MustCompile(`/v\d+$`)
@@ -85,16 +67,10 @@ func (p *Program) cache(f *function, call *ast.CallExpr) {
 			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("%s is never called on this %s: what has expired is never removed", k.start[0], short)})
 			return
 		}
-		if len(k.stop) > 0 && f.body != nil && !f.once() && !p.callsMethod(k.path, k.stop, held) {
+		if len(k.stop) > 0 && !f.runsOnce(nil) && !p.callsMethod(k.path, k.stop, held) {
 			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("%s is never called on this %s: its goroutine, and all it holds, stay for ever", k.stop[0], short)})
 		}
 	}
-}
-
-// once reports whether a function runs once in a program.
-func (f *function) once() bool {
-	name := f.outermost().name()
-	return name == "init" || name == "main" && f.pkg.Types.Name() == "main"
 }
 
 // lacks tells what a constructor call leaves out.

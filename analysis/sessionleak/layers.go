@@ -209,7 +209,7 @@ func (p *Program) mayBeSetup(f *function) bool {
 		}
 	}
 	if len(f.runs) == 0 {
-		return false
+		return f.initial()
 	}
 	return !slices.ContainsFunc(f.runs, func(e edge) bool {
 		return e.how != called && e.how != handed && e.how != deferred || !p.setsUp[e.at.in]

@@ -23,10 +23,10 @@ func (p *Program) madeOnce(obj types.Object) bool {
 	return (len(places) > 0 || isVariable(obj)) && !slices.ContainsFunc(places, func(at place) bool { return at.in.loops(at) || !at.in.runsOnce(nil) })
 }
 
-// runsOnce reports whether a function runs once in a program, as main does, and what main and such functions call. Those that
+// runsOnce reports whether a function runs once in a program, as init and main do, and what such functions call. Those that
 // have asked are in callees.
 func (f *function) runsOnce(callees []*function) bool {
-	if f.parent == nil && f.once() {
+	if f.initial() || f.parent == nil && (f.name() == "init" || f.name() == "main" && f.pkg.Types.Name() == "main") {
 		return true
 	}
 	if len(f.runs) == 0 || slices.Contains(callees, f) {

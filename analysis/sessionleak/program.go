@@ -63,10 +63,10 @@ type packageInfo struct {
 	goMod  string                // the version of Go in go.mod, as 1.22
 }
 
-// A function is a declared one or a literal.
+// A function is a declared one, a literal, or what sets package variables.
 type function struct {
 	pkg     *packageInfo
-	obj     *types.Func // nil for a literal
+	obj     *types.Func // nil for those that are not declared
 	decl    *ast.FuncDecl
 	lit     *ast.FuncLit
 	body    *ast.BlockStmt
@@ -86,7 +86,7 @@ func (f *function) name() string {
 	case f.parent != nil:
 		return "a function in " + f.outermost().name()
 	}
-	return "a function"
+	return "a package variable"
 }
 
 func (f *function) outermost() *function {
@@ -95,6 +95,9 @@ func (f *function) outermost() *function {
 	}
 	return f
 }
+
+// initial reports whether f is what sets package variables.
+func (f *function) initial() bool { return f.obj == nil && f.parent == nil }
 
 // exported reports whether code that is not in the program may call f.
 func (f *function) exported() bool {
@@ -261,6 +264,11 @@ func (pi *packageInfo) fieldsOf(s *types.Struct, owner string) {
 
 func (pi *packageInfo) declare(file *ast.File) {
 	for _, d := range file.Decls {
+		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR {
+			body := &ast.BlockStmt{Lbrace: g.Pos(), List: []ast.Stmt{&ast.DeclStmt{Decl: g}}, Rbrace: g.End() - 1}
+			pi.prog.functions = append(pi.prog.functions, &function{pkg: pi, body: body})
+			continue
+		}
 		decl, ok := d.(*ast.FuncDecl)
 		if !ok || decl.Body == nil {
 			continue

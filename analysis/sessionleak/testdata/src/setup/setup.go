@@ -81,7 +81,30 @@ func (r *registry) readLoop(next func() string) {
 	}
 }
 
+// A function in a package variable.
+var (
+	mu      sync.Mutex
+	byToken = make(map[string]int)
+	handle  = func(token string) {
+		mu.Lock()
+		byToken[token]++ // want `grows: byToken grows with token and nothing removes from it`
+		mu.Unlock()
+	}
+)
+
 // ---- not reported ----
+
+// What package variables are set by.
+var known = knownUsers("a", "b")
+
+var allUsers = make(map[string]bool)
+
+func knownUsers(users ...string) int {
+	for _, user := range users {
+		allUsers[user] = true
+	}
+	return len(users)
+}
 
 // The users of the configuration.
 type config struct {
