@@ -96,11 +96,22 @@ func (r *rewrite) assigned(pi *packageInfo, file *ast.File, as *ast.AssignStmt, 
 	if first {
 		return r.make(file, as.Rhs[0], up)
 	}
-	if !r.clears || !isMade(as.Rhs[0]) {
+	if !r.clears || !isEmptyMap(as.Rhs[0]) {
 		return false
 	}
 	r.edit(e.End(), as.End(), ".Clear()")
 	return true
+}
+
+// isEmptyMap reports whether an expression is a new map with nothing in it.
+func isEmptyMap(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.CompositeLit:
+		return len(e.Elts) == 0
+	case *ast.CallExpr:
+		return nameOf(e.Fun) == "make"
+	}
+	return false
 }
 
 // indexed edits a look at, or an assignment to, an element.

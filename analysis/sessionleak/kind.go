@@ -44,7 +44,7 @@ func kindOf(t types.Type) kind {
 
 var (
 	inserting = []string{"Store", "LoadOrStore", "LoadOrCompute", "LoadAndStore", "Compute", "Set", "SetIfAbsent", "Upsert", "Put", "GetOrSet", "GetOrInsert", "Swap"}
-	removing  = []string{"Delete", "LoadAndDelete", "CompareAndDelete", "Del", "Remove", "RemoveCb", "Pop", "GetAndDel", "DeleteAndLoad"}
+	removing  = []string{"Delete", "LoadAndDelete", "CompareAndDelete", "Del", "Remove", "RemoveCb", "Pop", "GetAndDel", "GetAndDelete", "DeleteAndLoad", "LoadAndRemove", "Take"}
 	emptying  = []string{"Clear", "Purge", "Reset", "Flush"}
 )
 

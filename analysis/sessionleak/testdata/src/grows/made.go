@@ -106,3 +106,18 @@ func (a *anew) Note(userID string) {
 }
 
 var kept map[string]int
+
+// A generic map from which entries are taken.
+func (m *SyncMap[K, V]) Take(key K) V { // want Take:"nothing"
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.m[key]
+	delete(m.m, key)
+	return v
+}
+
+var pending SyncMap[string, int]
+
+func Ask(requestID string) { pending.Store(requestID, 1) }
+
+func Answer(requestID string) int { return pending.Take(requestID) }
