@@ -130,7 +130,7 @@ func (f *function) key(e ast.Expr, depth int) evidence {
 		}
 	case *ast.SelectorExpr:
 		byName = w.judge(e.Sel.Name)
-		if byName == neutral {
+		if byName == neutral && hasWord(e.Sel.Name, identifying...) {
 			byName = max(w.typ(info.TypeOf(e.X)), f.owner(e.X))
 		}
 	case *ast.StarExpr:
@@ -156,6 +156,10 @@ func (f *function) key(e ast.Expr, depth int) evidence {
 	}
 	return either(byType, byName)
 }
+
+// identifying are the words of a field that tells one session, user or message from others. Other fields, such as the size of a
+// message, do not grow in number with what they are taken of.
+var identifying = strings.Fields("id ids key uid uuid guid jid mxid hash serial number email mail phone subject sub from sender author")
 
 // owner judges what a field is taken of.
 func (f *function) owner(x ast.Expr) evidence {
@@ -256,6 +260,9 @@ func (w Words) typ(t types.Type) evidence {
 	if p, ok := types.Unalias(t).(*types.Pointer); ok {
 		t = p.Elem()
 	}
+	if few(t) {
+		return fixed
+	}
 	named, ok := types.Unalias(t).(*types.Named)
 	if !ok || named.Obj().Pkg() == nil {
 		return neutral
@@ -268,6 +275,19 @@ func (w Words) typ(t types.Type) evidence {
 		return fixed
 	}
 	return w.judgeType(named.Obj().Name())
+}
+
+// few reports whether a type has so few values that a container of them is bounded.
+func few(t types.Type) bool {
+	basic, ok := t.Underlying().(*types.Basic)
+	if !ok {
+		return false
+	}
+	switch basic.Kind() {
+	case types.Bool, types.Int8, types.Uint8, types.Int16, types.Uint16:
+		return true
+	}
+	return false
 }
 
 func enumeration(named *types.Named) bool {

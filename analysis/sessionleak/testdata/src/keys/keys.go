@@ -24,6 +24,9 @@ type registry struct {
 	tones    map[string][]byte
 	fields   map[string]int
 	probed   map[string]int
+	lengths  map[int]int
+	windows  map[uint16]int
+	messages map[int]int
 }
 
 // ---- reported ----
@@ -79,6 +82,21 @@ func (r *registry) tone(c codec) {
 	r.tones[uuid] = nil
 	connID := "conn-" + c.Name
 	r.fields[connID] = 1
+}
+
+// What a message has is not as many as the messages; and there are few numbers of 16 bits.
+type message struct {
+	ID     int
+	Length int
+	Window uint16
+}
+
+func (r *registry) measure(m message, connNumber uint16) {
+	r.mu.Lock()
+	r.lengths[m.Length]++
+	r.windows[connNumber]++
+	r.messages[m.ID]++ // want `grows: registry.messages grows with m.ID`
+	r.mu.Unlock()
 }
 
 // The servers of the configuration.
