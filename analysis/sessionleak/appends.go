@@ -16,7 +16,7 @@ func appends(p *Program) {
 		for i, a := range c.accesses {
 			switch a.what {
 			case grow:
-				if !p.setup(a.at.in) {
+				if !p.duringSetup(a.at) {
 					grown = &c.accesses[i]
 				}
 			case empty:

@@ -74,6 +74,9 @@ func (p *Program) decide(c *container) (verdict, bool) {
 			if a.what == empty && tearsDown(a.at.in) {
 				found = layers{byTeardown: a.at.in.name()}
 			}
+			if c.growsBeside(a.at) {
+				found = layers{byCaller: a.at.in.name()}
+			}
 			v.found.add(found)
 			v.Removals = append(v.Removals, Related{a.at.pos, describe(found)})
 		case bound:
@@ -89,6 +92,15 @@ func (p *Program) decide(c *container) (verdict, bool) {
 	return v, true
 }
 
+// growsBeside reports whether what removes at a place also inserts, as a handler does that ends what it begins: that its event
+// comes is certain then.
+func (c *container) growsBeside(at place) bool {
+	special := func(s scope) bool { return s.kind == event || s.kind == received || s.kind == expired }
+	return !slices.ContainsFunc(at.scopes, special) && slices.ContainsFunc(c.accesses, func(a access) bool {
+		return a.what == grow && a.at.in == at.in && !slices.ContainsFunc(a.at.scopes, special)
+	})
+}
+
 func tearsDown(f *function) bool {
 	return hasWord(f.outermost().name(), "close", "stop", "shutdown", "destroy", "teardown", "dispose")
 }
@@ -97,7 +109,7 @@ func tearsDown(f *function) bool {
 func (p *Program) judge(c *container, v *verdict, limited, escaped *access) (rule, reason string) {
 	var seen []access
 	for _, a := range v.growth {
-		if !p.setup(a.at.in) && p.evidence(c, a) == session {
+		if !p.duringSetup(a.at) && p.evidence(c, a) == session {
 			seen = append(seen, a)
 		}
 	}
@@ -120,6 +132,11 @@ func (p *Program) judge(c *container, v *verdict, limited, escaped *access) (rul
 		return "", "it is handed on, so that others may empty it"
 	case !p.closed(c):
 		return "", "other packages may empty it"
+	}
+	if c.level > 0 {
+		if outer := p.containers[p.id(c.v, c.level-1)]; outer != nil && p.shrinks(outer) {
+			return "", "it leaves with its key of " + outer.name()
+		}
 	}
 	if outer := p.leavesWith(c); outer != nil {
 		return "", "its " + c.owner + " leaves " + outer.name()

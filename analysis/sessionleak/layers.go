@@ -1,6 +1,9 @@
 package sessionleak
 
 import (
+	"go/ast"
+	"go/token"
+	"go/types"
 	"maps"
 	"slices"
 	"strings"
@@ -43,6 +46,9 @@ func (l layers) sorted() []layer { return slices.Sorted(maps.Keys(l)) }
 
 // layersOf tells what makes a statement run: its innermost scope that decides, else what makes its function run.
 func (p *Program) layersOf(at place) layers {
+	if at.in.defers(at.pos) {
+		return layers{byDefer: ""}
+	}
 	inLoop, lookup := false, false
 	for _, s := range at.scopes {
 		inLoop = inLoop || s.kind == looped
@@ -80,6 +86,16 @@ func (p *Program) layersOf(at place) layers {
 		found[byLookup] = ""
 	}
 	return found
+}
+
+// defers reports whether a position is in a defer statement of f.
+func (f *function) defers(pos token.Pos) bool {
+	for n := range f.enclosing(pos) {
+		if _, ok := n.(*ast.DeferStmt); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // layersOfFunction returns what makes a function run. It goes around in the functions that it comes from until nothing is
@@ -176,7 +192,7 @@ func (f *function) servesHTTP() bool {
 var setupPrefixes = strings.Fields("new init with parse compile must setup configure build decode unmarshal clone default option from")
 
 // setup reports whether a function runs while things are made, not while sessions come: by its name, or because all that call
-// it do. One in a goroutine of its own goes on when they are made.
+// it do, as main does. One in a goroutine of its own goes on when they are made.
 func (p *Program) setup(f *function) bool {
 	if is, ok := p.setsUp[f]; ok {
 		return is
@@ -198,13 +214,36 @@ func (p *Program) setup(f *function) bool {
 	return p.setsUp[f]
 }
 
+// duringSetup reports whether a place is reached while things are made: not in a loop without an end, such as that of a server.
+func (p *Program) duringSetup(at place) bool { return p.setup(at.in) && !at.in.endless(at.pos) }
+
+// endless reports whether a position is in a loop of f that has no condition, or goes on with a channel.
+func (f *function) endless(pos token.Pos) bool {
+	for n := range f.enclosing(pos) {
+		switch n := n.(type) {
+		case *ast.ForStmt:
+			if n.Cond == nil {
+				return true
+			}
+		case *ast.RangeStmt:
+			if _, isChan := under(f.pkg.Info.TypeOf(n.X)).(*types.Chan); isChan {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (p *Program) mayBeSetup(f *function) bool {
+	if f.isMain() {
+		return true
+	}
 	if f.obj != nil {
 		words := split(f.obj.Name())
 		if len(words) > 0 && slices.Contains(setupPrefixes, words[0]) && p.Words.judge(f.obj.Name()) != session {
 			return true
 		}
-		if f.obj.Exported() || f.exported() {
+		if f.exported() {
 			return false
 		}
 	}
@@ -212,6 +251,6 @@ func (p *Program) mayBeSetup(f *function) bool {
 		return f.initial()
 	}
 	return !slices.ContainsFunc(f.runs, func(e edge) bool {
-		return e.how != called && e.how != handed && e.how != deferred || !p.setsUp[e.at.in]
+		return e.how != called && e.how != handed && e.how != deferred || !p.setsUp[e.at.in] || e.at.in.endless(e.at.pos)
 	})
 }

@@ -26,7 +26,7 @@ func (p *Program) madeOnce(obj types.Object) bool {
 // runsOnce reports whether a function runs once in a program, as init and main do, and what such functions call. Those that
 // have asked are in callees.
 func (f *function) runsOnce(callees []*function) bool {
-	if f.initial() || f.parent == nil && (f.name() == "init" || f.name() == "main" && f.pkg.Types.Name() == "main") {
+	if f.initial() || f.isMain() || f.parent == nil && f.name() == "init" {
 		return true
 	}
 	if len(f.runs) == 0 || slices.Contains(callees, f) {
@@ -36,6 +36,11 @@ func (f *function) runsOnce(callees []*function) bool {
 	return !slices.ContainsFunc(f.runs, func(e edge) bool {
 		return e.how != called && e.how != deferred && e.how != spawned || e.at.in.loops(e.at) || !e.at.in.runsOnce(callees)
 	})
+}
+
+// isMain reports whether f is where a program begins.
+func (f *function) isMain() bool {
+	return f.obj != nil && f.decl.Recv == nil && f.obj.Name() == "main" && f.pkg.Types.Name() == "main"
 }
 
 // loops reports whether a place is in a loop of f.

@@ -48,7 +48,7 @@ func ownRemovals(c *container, in access) []access {
 		case a.what == escape, a.what == bound, a.what == empty && a.at.in.outermost() != in.at.in.outermost() && !tearsDown(a.at.in) && !isMade(a.value):
 			return nil
 		case a.what != remove:
-		case a.at.in != in.at.in || deferredAt(a) || a.at.pos < in.at.pos || in.expr == nil || a.expr == nil ||
+		case a.at.in != in.at.in || a.at.in.defers(a.at.pos) || a.at.pos < in.at.pos || in.expr == nil || a.expr == nil ||
 			types.ExprString(a.expr) != types.ExprString(in.expr) || !withinScopes(in.at.scopes, a.at.scopes):
 			return nil
 		default:
@@ -68,15 +68,6 @@ func withinScopes(in, out []scope) bool {
 	return !slices.ContainsFunc(out, func(o scope) bool {
 		return (o.kind == event || o.kind == received || o.kind == expired) && !slices.ContainsFunc(in, func(s scope) bool { return s.node == o.node })
 	})
-}
-
-func deferredAt(a access) bool {
-	for n := range a.at.in.enclosing(a.at.pos) {
-		if _, ok := n.(*ast.DeferStmt); ok {
-			return true
-		}
-	}
-	return false
 }
 
 // missed returns a return that comes after in and not after any of outs, where the function's last exit does come after one.

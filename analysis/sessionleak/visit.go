@@ -40,11 +40,14 @@ func (f *function) visit(n ast.Node, stack []ast.Node, outer []scope) {
 			}
 		}
 	case *ast.UnaryExpr:
-		if c := f.containerOf(n.X); n.Op == token.AND && c != nil && c.kind == slice {
+		if c := f.containerOf(n.X); n.Op == token.AND && c != nil && (c.kind == slice || c.kind == goMap && !argument(stack)) {
 			c.add(access{what: escape, at: here(), node: n})
 		}
 	case *ast.CompositeLit:
 		f.makes(n, here)
+		for _, e := range n.Elts {
+			f.escapes(e, n, here)
+		}
 	case *ast.BinaryExpr:
 		f.compares(n, here)
 	case *ast.IndexExpr:
@@ -54,6 +57,15 @@ func (f *function) visit(n ast.Node, stack []ast.Node, outer []scope) {
 	case *ast.Ident, *ast.SelectorExpr:
 		f.mentions(n.(ast.Expr), stack, outer)
 	}
+}
+
+// argument reports whether the expression at the end of the stack is an argument of a call, which tells what becomes of it.
+func argument(stack []ast.Node) bool {
+	if len(stack) < 2 {
+		return false
+	}
+	call, ok := stack[len(stack)-2].(*ast.CallExpr)
+	return ok && slices.Contains(call.Args, stack[len(stack)-1].(ast.Expr))
 }
 
 // assignedIndex reports whether the index expression at the end of the stack is assigned to.

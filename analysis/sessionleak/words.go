@@ -31,7 +31,7 @@ func DefaultWords() Words {
 			status level scope category language lang locale schema pattern route mode role scheme op opcode driver plugin flag
 			option config option setting label lock sql query statement stmt prefix suffix proto protocol feature template tool
 			tools symbol node size index idx handler alias interface slot shard domain icon color font metric
-			server backend broker upstream`),
+			server backend broker upstream url uri`),
 	}
 }
 
@@ -140,6 +140,10 @@ func (f *function) key(e ast.Expr, depth int) evidence {
 	case *ast.CallExpr:
 		byName = f.calledKey(e, depth)
 	case *ast.BinaryExpr:
+		switch e.Op {
+		case token.REM, token.AND: // one of so many
+			return fixed
+		}
 		byName = f.components(depth, e.X, e.Y)
 	case *ast.CompositeLit:
 		var parts []ast.Expr

@@ -194,3 +194,38 @@ func (h *socketHub) serve(userID string, c conn) {
 		}
 	}
 }
+
+// A handler that ends what it begins.
+type works struct {
+	mu       sync.Mutex
+	deferred map[string]int
+	inline   map[string]int
+	reset    map[string]int
+	begun    map[string]int
+}
+
+func (s *works) serve(w http.ResponseWriter, r *http.Request) {
+	userID := r.FormValue("user")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deferred[userID] = 1
+	defer delete(s.deferred, userID)
+	s.inline[userID] = 1
+	w.Write(nil)
+	delete(s.inline, userID)
+	if s.reset[userID]++; s.reset[userID] > 100 {
+		s.reset = make(map[string]int)
+	}
+	s.begun[userID] = 1 // want `eventonly: works.begun grows with userID and shrinks only by an event \(/end at eventonly.go:224\)`
+}
+
+func (s *works) end(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	delete(s.begun, r.FormValue("user"))
+	s.mu.Unlock()
+}
+
+func (s *works) routes() {
+	http.HandleFunc("/work", s.serve)
+	http.HandleFunc("/end", s.end)
+}

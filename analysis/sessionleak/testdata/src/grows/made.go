@@ -121,3 +121,49 @@ var pending SyncMap[string, int]
 func Ask(requestID string) { pending.Store(requestID, 1) }
 
 func Answer(requestID string) int { return pending.Take(requestID) }
+
+// An inner map that leaves with its key.
+type seen struct {
+	mu     sync.Mutex
+	byRoom map[string]map[string]bool
+}
+
+func (s *seen) mark(roomID, userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byRoom[roomID] == nil {
+		s.byRoom[roomID] = make(map[string]bool)
+	}
+	s.byRoom[roomID][userID] = true
+}
+
+func (s *seen) End(roomID string) {
+	s.mu.Lock()
+	delete(s.byRoom, roomID)
+	s.mu.Unlock()
+}
+
+// Maps that are emptied together, through a list.
+type together struct {
+	mu    sync.Mutex
+	users map[string]int
+	peers map[string]int
+}
+
+func (t *together) note(userID string) {
+	t.mu.Lock()
+	t.users[userID]++
+	t.peers[userID]++
+	t.mu.Unlock()
+}
+
+func (t *together) Drop(userID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, m := range []map[string]int{t.users} {
+		delete(m, userID)
+	}
+	for _, m := range []*map[string]int{&t.peers} {
+		*m = nil
+	}
+}

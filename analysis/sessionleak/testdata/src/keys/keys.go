@@ -25,6 +25,8 @@ type registry struct {
 	fields   map[string]int
 	probed   map[string]int
 	lengths  map[int]int
+	buckets  map[int]int
+	masked   map[int]int
 	windows  map[uint16]int
 	messages map[int]int
 }
@@ -82,6 +84,14 @@ func (r *registry) tone(c codec) {
 	r.tones[uuid] = nil
 	connID := "conn-" + c.Name
 	r.fields[connID] = 1
+}
+
+// One of so many.
+func (r *registry) bucket(sessionHash int, userID int) {
+	r.mu.Lock()
+	r.buckets[sessionHash%256]++
+	r.masked[userID&0xff]++
+	r.mu.Unlock()
 }
 
 // What a message has is not as many as the messages; and there are few numbers of 16 bits.

@@ -1,0 +1,48 @@
+// Command command has what main makes, and what comes to it.
+package main
+
+import (
+	"net"
+	"sync"
+)
+
+type user struct{ ID string }
+
+type server struct {
+	mu    sync.Mutex
+	users map[string]user
+	conns map[string]net.Conn
+	peers map[string]net.Conn
+}
+
+func (s *server) AddUser(u user) {
+	s.mu.Lock()
+	s.users[u.ID] = u
+	s.mu.Unlock()
+}
+
+// ---- reported ----
+
+func (s *server) accept(conn net.Conn) {
+	s.mu.Lock()
+	s.conns[conn.RemoteAddr().String()] = conn // want `grows: server.conns grows with conn.RemoteAddr\(\).String\(\) and nothing removes from it`
+	s.mu.Unlock()
+}
+
+func main() {
+	s := new(server)
+	for _, id := range []string{"a", "b"} {
+		s.AddUser(user{ID: id})
+	}
+	listener, _ := net.Listen("tcp", ":1")
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		s.accept(conn)
+		s.mu.Lock()
+		s.peers[conn.RemoteAddr().String()] = conn // want `grows: server.peers grows with conn.RemoteAddr\(\).String\(\) and nothing removes from it`
+		s.mu.Unlock()
+	}
+}
