@@ -165,7 +165,7 @@ func (p *Program) runsBy(f *function) layers {
 			found.add(layers{byContext: ""})
 		case handler:
 			found.add(layers{byEvent: e.label})
-		case called, spawned, handed:
+		case called, spawned, handed, kept:
 			found.add(p.layersOf(e.at))
 		case stored:
 			found.add(layers{byCaller: ""})

@@ -130,7 +130,8 @@ type way int
 const (
 	called   way = iota // by a plain call
 	spawned             // by one in a goroutine of its own, which may go on for long
-	handed              // by what it is an argument of
+	handed              // by what it is an argument of, before that returns
+	kept                // by what it is an argument of, which may keep it
 	deferred            // when the function at the place ends
 	timed               // by a timer
 	finally             // when a context, a connection or an object ends

@@ -210,7 +210,19 @@ func (f *function) handedTo(call *ast.CallExpr) (how way, label string) {
 			return handler, label
 		}
 	}
-	return handed, ""
+	if f.callsAtOnce(name, pkg) {
+		return handed, ""
+	}
+	return kept, ""
+}
+
+// callsAtOnce reports whether what is called calls the function that it is given before it returns, and does not keep it.
+func (f *function) callsAtOnce(name, pkg string) bool {
+	switch pkg {
+	case "slices", "sort", "maps", "strings", "path/filepath", "io/fs", "go/ast":
+		return true
+	}
+	return hasWord(name, "range", "each", "do", "walk", "visit", "iterate", "map", "filter", "with", "must", "if", "view", "tx", "transaction")
 }
 
 func isLower(s string) bool { return s[0] >= 'a' && s[0] <= 'z' }

@@ -13,6 +13,18 @@ type server struct {
 	users map[string]user
 	conns map[string]net.Conn
 	peers map[string]net.Conn
+	noted map[string]int
+	known map[string]int
+}
+
+var routes = make(map[string]func(string))
+
+func route(path string, fn func(string)) { routes[path] = fn }
+
+func each(all []string, fn func(string)) {
+	for _, s := range all {
+		fn(s)
+	}
 }
 
 func (s *server) AddUser(u user) {
@@ -34,6 +46,12 @@ func main() {
 	for _, id := range []string{"a", "b"} {
 		s.AddUser(user{ID: id})
 	}
+	route("/note", func(userID string) {
+		s.mu.Lock()
+		s.noted[userID]++ // want `grows: server.noted grows with userID and nothing removes from it`
+		s.mu.Unlock()
+	})
+	each([]string{"a", "b"}, func(userID string) { s.known[userID]++ })
 	listener, _ := net.Listen("tcp", ":1")
 	for {
 		conn, err := listener.Accept()
