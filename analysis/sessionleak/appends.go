@@ -16,7 +16,7 @@ func appends(p *Program) {
 		for i, a := range c.accesses {
 			switch a.what {
 			case grow:
-				if !p.duringSetup(a.at) {
+				if !p.duringSetup(a.at) && !p.inGenerated(a.at.pos) {
 					grown = &c.accesses[i]
 				}
 			case empty:

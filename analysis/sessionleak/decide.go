@@ -60,6 +60,9 @@ func (p *Program) decide(c *container) (verdict, bool) {
 	for i, a := range c.accesses {
 		switch a.what {
 		case grow:
+			if p.inGenerated(a.at.pos) {
+				continue
+			}
 			v.growth = append(v.growth, a)
 			v.Growth = append(v.Growth, Related{a.at.pos, a.at.in.name()})
 		case remove, empty:

@@ -80,13 +80,16 @@ type Verdict struct {
 	Reason           string
 }
 
-// report adds a finding unless a remark silences it.
+// inGenerated reports whether a position is in a generated file.
+func (p *Program) inGenerated(pos token.Pos) bool { return p.generated[p.Position(pos).Filename] }
+
+// report adds a finding unless a remark silences it, or it is in a generated file.
 func (p *Program) report(f Finding) {
 	at := []token.Pos{f.Pos}
 	for _, r := range f.Related {
 		at = append(at, r.Pos)
 	}
-	if !p.remarks.silence(p.fset, at) {
+	if !p.inGenerated(f.Pos) && !p.remarks.silence(p.fset, at) {
 		p.findings = append(p.findings, f)
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Holders are the variables and fields that a cache is found in. One that is also handed on may be anywhere.
+// Holders are the variables and fields that a cache, or a struct, is found in. One that is also handed on may be anywhere.
 type holders struct {
 	vars     []*types.Var
 	handedOn bool
 }
 
-// holders returns what holds the cache that a call in f makes.
-func (p *Program) holders(f *function, made *ast.CallExpr) holders {
+// holders returns what holds the cache, or the struct, that an expression in f makes.
+func (p *Program) holders(f *function, made ast.Expr) holders {
 	var h holders
 	h.follow(f.pkg, made)
 	for i := 0; i < len(h.vars); i++ {

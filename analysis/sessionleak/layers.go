@@ -183,10 +183,13 @@ func (p *Program) runsBy(f *function) layers {
 
 // servesHTTP reports whether f has the parameters of an HTTP handler.
 func (f *function) servesHTTP() bool {
-	if f.obj == nil {
-		return false
+	switch {
+	case f.obj != nil:
+		return isHTTPHandler(f.obj.Type())
+	case f.lit != nil:
+		return isHTTPHandler(f.pkg.Info.TypeOf(f.lit))
 	}
-	return isHTTPHandler(f.obj.Type())
+	return false
 }
 
 var setupPrefixes = strings.Fields("new init with parse compile must setup configure build decode unmarshal clone default option from")

@@ -25,7 +25,7 @@ func (p *Program) longLived(c *container) bool {
 	if _, isVar := obj.(*types.Var); isVar {
 		return true
 	}
-	return (c.locked() || shared(obj.Type(), 2)) && !p.inContext[obj]
+	return (c.locked() || shared(obj.Type(), 2)) && !p.inContext[obj] && !p.madeByRequest(obj)
 }
 
 // locked reports whether a container can do without a lock: it is there for several goroutines.

@@ -10,7 +10,7 @@ import (
 func (f *function) makes(e ast.Expr, here func() place) {
 	if named, ok := deref(f.pkg.Info.TypeOf(e)).(*types.Named); ok {
 		obj := named.Origin().Obj()
-		f.pkg.prog.makes[obj] = append(f.pkg.prog.makes[obj], here())
+		f.pkg.prog.makes[obj] = append(f.pkg.prog.makes[obj], making{here(), e})
 	}
 }
 
@@ -19,8 +19,21 @@ func (p *Program) madeOnce(obj types.Object) bool {
 	if obj == nil {
 		return false
 	}
-	places := p.makes[obj]
-	return (len(places) > 0 || isVariable(obj)) && !slices.ContainsFunc(places, func(at place) bool { return at.in.loops(at) || !at.in.runsOnce(nil) })
+	makes := p.makes[obj]
+	return (len(makes) > 0 || isVariable(obj)) && !slices.ContainsFunc(makes, func(m making) bool { return m.at.in.loops(m.at) || !m.at.in.runsOnce(nil) })
+}
+
+// madeByRequest reports whether a struct is only ever made by HTTP handlers, which keep it in their variables: it ends with the
+// request.
+func (p *Program) madeByRequest(obj types.Object) bool {
+	makes := p.makes[obj]
+	return len(makes) > 0 && !slices.ContainsFunc(makes, func(m making) bool {
+		if !m.at.in.servesHTTP() {
+			return true
+		}
+		held := p.holders(m.at.in, m.expr)
+		return held.handedOn || slices.ContainsFunc(held.vars, func(v *types.Var) bool { return !m.at.in.isLocal(v) })
+	})
 }
 
 // runsOnce reports whether a function runs once in a program, as init and main do, and what such functions call. Those that

@@ -60,7 +60,7 @@ func holdsOwner(t, owner types.Type) bool {
 		}
 		switch u := t.Underlying().(type) {
 		case *types.Interface:
-			return u.NumMethods() > 0 && types.Implements(types.NewPointer(owner), u)
+			return u.NumMethods() > 0 && !(u.NumMethods() == 1 && outside(t)) && types.Implements(types.NewPointer(owner), u)
 		case *types.Map, *types.Slice:
 			t = elemType(t)
 		default:
@@ -68,6 +68,16 @@ func holdsOwner(t, owner types.Type) bool {
 		}
 	}
 	return false
+}
+
+// outside reports whether an interface is one of the standard library, such as io.Closer: what implements it may be anything.
+func outside(t types.Type) bool {
+	named, ok := types.Unalias(t).(*types.Named)
+	if !ok || named.Obj().Pkg() == nil {
+		return true
+	}
+	first, _, _ := strings.Cut(named.Obj().Pkg().Path(), "/")
+	return slices.Contains([]string{"io", "fmt", "net", "context", "encoding", "sync"}, first)
 }
 
 // wholes returns a struct, and those that it is a part of: it ends with them.

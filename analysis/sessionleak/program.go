@@ -23,7 +23,7 @@ type Program struct {
 	order      []*container // containers as found
 	sends      map[string][]place
 	assigned   map[*types.Var][]assignment // to fields
-	makes      map[types.Object][]place    // of named structs
+	makes      map[types.Object][]making   // of named structs
 	stops      map[*types.Var]bool         // fields of timers, tickers and cancel functions that something stops, or that are handed on
 	uses       []use
 	passed     []pass
@@ -37,6 +37,7 @@ type Program struct {
 	setsUp     map[*function]bool    // of those that have been asked for
 	done       bool
 	reported   map[*types.Var]bool
+	generated  map[string]bool // files that are read for what they remove only
 	remarks    remarks
 }
 
@@ -46,9 +47,9 @@ func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
 	return &Program{
 		Words: words, fset: fset, whole: whole,
 		named: make(map[string]*function), methods: make(map[string][]*function), containers: make(map[string]*container),
-		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]place), stops: make(map[*types.Var]bool),
+		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]making), stops: make(map[*types.Var]bool),
 		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
-		remarks: make(remarks), reported: make(map[*types.Var]bool),
+		remarks: make(remarks), reported: make(map[*types.Var]bool), generated: make(map[string]bool),
 	}
 }
 
@@ -166,6 +167,12 @@ type assignment struct {
 	literal bool // where the struct is made
 }
 
+// A making is an expression that makes a struct.
+type making struct {
+	at   place
+	expr ast.Expr
+}
+
 // A container is a field or package variable that may grow, or the inner level of one.
 type container struct {
 	id       string
@@ -216,8 +223,11 @@ func (p *Program) Add(files []*ast.File, pkg *types.Package, info *types.Info, g
 		pi.fields(pkg.Scope().Lookup(name))
 	}
 	for _, file := range files {
-		if ast.IsGenerated(file) || strings.HasSuffix(p.fset.Position(file.Package).Filename, "_test.go") {
+		if strings.HasSuffix(p.fset.Position(file.Package).Filename, "_test.go") {
 			continue
+		}
+		if ast.IsGenerated(file) {
+			p.generated[p.fset.Position(file.Package).Filename] = true
 		}
 		pi.Files = append(pi.Files, file)
 		p.remarks.add(p.fset, file)

@@ -17,7 +17,7 @@
 //   - stop: a timer, a cancel function or a channel that stops a goroutine is dropped with its entry, and not stopped.
 //   - append: a history or a set that is a slice only grows.
 //   - created: a sweep goes by the time of creation although entries are read later: it ends sessions that are in use.
-//   - pinned: a time.AfterFunc arms itself for ever, and keeps its owner from being collected.
+//   - pinned: a time.AfterFunc arms itself for ever, and keeps its owner from being collected, unless that is the only one.
 //   - cache: a cache of another library is made without a bound, or its goroutine is never stopped.
 //
 // # What counts as a session
@@ -25,8 +25,8 @@
 // A key counts by the words in its name, in its type's name, and in what it was made from: sessionID, conn.RemoteAddr(), a
 // value of type UserID. [DefaultWords] has the words. A container counts as long-lived if it is a package variable, or a
 // field of a struct that several goroutines share, as its locks, atomics and channels show. It does not if its struct is a
-// value of a context, or is itself in a container from which something removes it. Packages for tests are not looked at, nor
-// is generated code.
+// value of a context, or of an HTTP handler alone, or is itself in a container from which something removes it. Packages for tests are not looked at, and
+// generated code only for what it removes.
 //
 // # Silencing a report
 //

@@ -135,6 +135,12 @@ func (f *function) key(e ast.Expr, depth int) evidence {
 		}
 	case *ast.StarExpr:
 		byName = f.key(e.X, depth-1)
+	case *ast.SliceExpr:
+		byName = f.key(e.X, depth-1)
+	case *ast.IndexExpr: // of the variables of a path, and the like
+		if v := info.Types[e.Index].Value; v != nil && v.Kind() == constant.String {
+			byName = w.judge(strings.Map(letters, constant.StringVal(v)))
+		}
 	case *ast.UnaryExpr:
 		byName = f.key(e.X, depth-1)
 	case *ast.CallExpr:

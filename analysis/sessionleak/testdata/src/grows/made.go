@@ -167,3 +167,16 @@ func (t *together) Drop(userID string) {
 		*m = nil
 	}
 }
+
+// What generated code removes from, and what it alone adds to.
+type removedByGenerated struct {
+	mu    sync.Mutex
+	users map[string]int
+	added map[string]int
+}
+
+func (r *removedByGenerated) note(userID string) {
+	r.mu.Lock()
+	r.users[userID]++
+	r.mu.Unlock()
+}

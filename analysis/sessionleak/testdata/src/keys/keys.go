@@ -26,6 +26,9 @@ type registry struct {
 	probed   map[string]int
 	lengths  map[int]int
 	buckets  map[int]int
+	found    map[string]int
+	short    map[string]int
+	paths    map[string]int
 	masked   map[int]int
 	windows  map[uint16]int
 	messages map[int]int
@@ -67,6 +70,17 @@ func (r *registry) get(key, cID, state, nick string) any {
 	r.states[state] = 1 // want `grows: registry.states grows with state`
 	r.present[nick] = 1 // want `grows: registry.present grows with nick`
 	return v
+}
+
+func vars() map[string]string { return nil }
+
+func (r *registry) path(user string) {
+	r.mu.Lock()
+	id := vars()["sessionId"]
+	r.found[id] = 1       // want `grows: registry.found grows with id`
+	r.short[user[:8]] = 1 // want `grows: registry.short grows with user\[:8\]`
+	r.paths[vars()["fileName"]] = 1
+	r.mu.Unlock()
 }
 
 // ---- not reported ----

@@ -3,6 +3,8 @@ package owners
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"sync"
 )
 
@@ -126,4 +128,58 @@ func (c *closing) Close() {
 	c.mu.Lock()
 	c.rooms = nil
 	c.mu.Unlock()
+}
+
+// Something else that can be closed leaves.
+type gateway struct {
+	mu    sync.Mutex
+	users map[string]int
+	files map[string]io.Closer
+}
+
+func (g *gateway) Close() error { return nil }
+
+func (g *gateway) hit(userID string) {
+	g.mu.Lock()
+	g.users[userID]++ // want `grows: gateway.users grows with userID and nothing removes from it`
+	g.mu.Unlock()
+}
+
+func (g *gateway) shut(path string) {
+	g.mu.Lock()
+	delete(g.files, path)
+	g.mu.Unlock()
+}
+
+// One that a handler makes lives as long as the request, unless it is kept.
+type collector struct {
+	mu    sync.Mutex
+	users map[string]int
+}
+
+func (c *collector) add(userID string) {
+	c.mu.Lock()
+	c.users[userID]++
+	c.mu.Unlock()
+}
+
+type keeper struct {
+	mu    sync.Mutex
+	users map[string]int
+}
+
+func (k *keeper) add(userID string) {
+	k.mu.Lock()
+	k.users[userID]++ // want `grows: keeper.users grows with userID and nothing removes from it`
+	k.mu.Unlock()
+}
+
+var last *keeper
+
+func handle(w http.ResponseWriter, r *http.Request) {
+	c := &collector{users: make(map[string]int)}
+	c.add(r.FormValue("user"))
+	k := &keeper{users: make(map[string]int)}
+	k.add(r.FormValue("user"))
+	last = k
 }
