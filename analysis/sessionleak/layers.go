@@ -195,7 +195,7 @@ func (f *function) servesHTTP() bool {
 var setupPrefixes = strings.Fields("new init with parse compile must setup configure build decode unmarshal clone default option from")
 
 // setup reports whether a function runs while things are made, not while sessions come: by its name, or because all that call
-// it do, as main does. One in a goroutine of its own goes on when they are made.
+// it do. One in a goroutine of its own goes on when they are made.
 func (p *Program) setup(f *function) bool {
 	if is, ok := p.setsUp[f]; ok {
 		return is
@@ -238,15 +238,12 @@ func (f *function) endless(pos token.Pos) bool {
 }
 
 func (p *Program) mayBeSetup(f *function) bool {
-	if f.isMain() {
-		return true
-	}
 	if f.obj != nil {
 		words := split(f.obj.Name())
 		if len(words) > 0 && slices.Contains(setupPrefixes, words[0]) && p.Words.judge(f.obj.Name()) != session {
 			return true
 		}
-		if f.exported() {
+		if f.obj.Exported() || f.exported() {
 			return false
 		}
 	}

@@ -29,7 +29,7 @@ func each(all []string, fn func(string)) {
 
 func (s *server) AddUser(u user) {
 	s.mu.Lock()
-	s.users[u.ID] = u
+	s.users[u.ID] = u // want `grows: server.users grows with u.ID`
 	s.mu.Unlock()
 }
 
@@ -51,7 +51,7 @@ func main() {
 		s.noted[userID]++ // want `grows: server.noted grows with userID and nothing removes from it`
 		s.mu.Unlock()
 	})
-	each([]string{"a", "b"}, func(userID string) { s.known[userID]++ })
+	each([]string{"a", "b"}, func(userID string) { s.known[userID]++ }) // want `grows: server.known grows with userID`
 	listener, _ := net.Listen("tcp", ":1")
 	for {
 		conn, err := listener.Accept()
