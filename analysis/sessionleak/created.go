@@ -46,7 +46,7 @@ func (f *function) sweptBy(a access, elem types.Type) *types.Var {
 		if !ok || sc.kind != expired {
 			continue
 		}
-		ast.Inspect(ifs.Cond, func(n ast.Node) bool {
+		look := func(n ast.Node) bool {
 			sel, ok := n.(*ast.SelectorExpr)
 			if !ok {
 				return true
@@ -60,6 +60,16 @@ func (f *function) sweptBy(a access, elem types.Type) *types.Var {
 				}
 			}
 			return true
+		}
+		ast.Inspect(ifs.Cond, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok { // a method that tells whether an element has expired
+				if fn := f.callee(call); fn != nil {
+					if g := f.pkg.prog.named[fn.FullName()]; g != nil && g.pkg == f.pkg {
+						ast.Inspect(g.body, look)
+					}
+				}
+			}
+			return look(n)
 		})
 	}
 	return field

@@ -195,7 +195,7 @@ func (f *function) servesHTTP() bool {
 var setupPrefixes = strings.Fields("new init with parse compile must setup configure build decode unmarshal clone default option from")
 
 // setup reports whether a function runs while things are made, not while sessions come: by its name, or because all that call
-// it do. One in a goroutine of its own goes on when they are made.
+// it do, as main does. One in a goroutine of its own goes on when they are made.
 func (p *Program) setup(f *function) bool {
 	if is, ok := p.setsUp[f]; ok {
 		return is
@@ -237,13 +237,33 @@ func (f *function) endless(pos token.Pos) bool {
 	return false
 }
 
+// repeated reports whether a position is in a loop of f that goes on for as long, or as many times, as it is told: what it calls
+// is no setup. One over what there is, such as the parts of a configuration, may be.
+func (f *function) repeated(pos token.Pos) bool {
+	for n := range f.enclosing(pos) {
+		switch n := n.(type) {
+		case *ast.ForStmt:
+			return true
+		case *ast.RangeStmt:
+			switch under(f.pkg.Info.TypeOf(n.X)).(type) {
+			case *types.Chan, *types.Basic, *types.Signature:
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (p *Program) mayBeSetup(f *function) bool {
+	if f.isMain() {
+		return true
+	}
 	if f.obj != nil {
 		words := split(f.obj.Name())
 		if len(words) > 0 && slices.Contains(setupPrefixes, words[0]) && p.Words.judge(f.obj.Name()) != session {
 			return true
 		}
-		if f.obj.Exported() || f.exported() {
+		if f.exported() {
 			return false
 		}
 	}
@@ -251,6 +271,6 @@ func (p *Program) mayBeSetup(f *function) bool {
 		return f.initial()
 	}
 	return !slices.ContainsFunc(f.runs, func(e edge) bool {
-		return e.how != called && e.how != handed && e.how != deferred || !p.setsUp[e.at.in] || e.at.in.endless(e.at.pos)
+		return e.how != called && e.how != handed && e.how != deferred || !p.setsUp[e.at.in] || e.at.in.repeated(e.at.pos)
 	})
 }

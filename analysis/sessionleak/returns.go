@@ -11,7 +11,7 @@ import (
 )
 
 // returns reports functions that insert what they remove themselves before they end, but for some returns in between, or
-// for a panic of a function that they were given.
+// for a panic of a function, or of an HTTP handler, that they were given.
 func returns(p *Program) {
 	for _, v := range p.verdicts {
 		for _, in := range v.growth {
@@ -160,11 +160,15 @@ func isZero(e ast.Expr) bool {
 
 var errorType = types.Universe.Lookup("error").Type().Underlying().(*types.Interface)
 
-// calledBetween returns a call, between the insertion and the first removal, of a function that f was given.
+// calledBetween returns a call, between the insertion and the first removal, of a function that f was given, or of an HTTP
+// handler, whose panics the server catches.
 func (f *function) calledBetween(in access, outs []access) *ast.CallExpr {
 	for _, call := range f.calls {
 		if call.Pos() < in.node.End() || call.End() > outs[0].at.pos {
 			continue
+		}
+		if name, _ := f.calleeName(call); name == "ServeHTTP" && !f.inGo(call.Pos()) {
+			return call
 		}
 		id, ok := ast.Unparen(call.Fun).(*ast.Ident)
 		if !ok {

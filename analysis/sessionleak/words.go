@@ -124,7 +124,11 @@ func (f *function) key(e ast.Expr, depth int) evidence {
 	case *ast.Ident:
 		byName = w.judge(e.Name)
 		if v, ok := info.Uses[e].(*types.Var); ok {
-			if from := f.defined[v]; from != nil && (byName == neutral || f.composed(from)) {
+			switch from := f.defined[v]; {
+			case from == nil:
+			case f.splitsAddress(from): // a client's, though it is called host
+				byName = f.key(from, depth-1)
+			case byName == neutral || f.composed(from):
 				byName = either(byName, f.key(from, depth-1))
 			}
 		}
@@ -179,8 +183,21 @@ func (f *function) owner(x ast.Expr) evidence {
 	return neutral
 }
 
+// splitsAddress reports whether an expression takes an address apart.
+func (f *function) splitsAddress(e ast.Expr) bool {
+	call, ok := ast.Unparen(e).(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	name, pkg := f.calleeName(call)
+	return pkg == "net" && name == "SplitHostPort"
+}
+
 func (f *function) calledKey(call *ast.CallExpr, depth int) evidence {
 	info, w := f.pkg.Info, f.pkg.prog.Words
+	if f.splitsAddress(call) {
+		return f.arguments(call, depth)
+	}
 	if tv := info.Types[call.Fun]; tv.IsType() && len(call.Args) == 1 {
 		return f.key(call.Args[0], depth-1)
 	}

@@ -104,3 +104,39 @@ func (s *used) sweep() {
 		s.mu.Unlock()
 	}
 }
+
+// By a method of the elements.
+type ticket struct {
+	createdAt time.Time
+	holder    string
+}
+
+func (t *ticket) expired(now time.Time) bool { return now.Sub(t.createdAt) > time.Hour }
+
+type counter struct {
+	mu       sync.Mutex
+	sessions map[string]*ticket
+}
+
+func (c *counter) get(sessionID string) *ticket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, ok := c.sessions[sessionID]
+	if !ok {
+		t = &ticket{createdAt: time.Now()}
+		c.sessions[sessionID] = t
+	}
+	return t
+}
+
+func (c *counter) sweep() {
+	for now := range time.Tick(time.Minute) {
+		c.mu.Lock()
+		for id, t := range c.sessions {
+			if t.expired(now) {
+				delete(c.sessions, id) // want `created: counter.sessions is swept by createdAt, which no access renews: a session in use ends too`
+			}
+		}
+		c.mu.Unlock()
+	}
+}

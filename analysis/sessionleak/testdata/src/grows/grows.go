@@ -60,6 +60,25 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Unlock()
 }
 
+// What the address of a client is taken apart to is a client's, though it is called host.
+type limiter struct {
+	mu      sync.Mutex
+	buckets map[string]int
+	hosts   map[string]int
+}
+
+func (l *limiter) allow(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buckets[host]++ // want `grows: limiter.buckets grows with host and nothing removes from it`
+	l.hosts[r.Host]++ // those that are served
+	return l.buckets[host] < 100
+}
+
 // An inner map that grows with sessions, in one that does not.
 type rooms struct {
 	mu    sync.Mutex

@@ -3,6 +3,7 @@ package returns
 
 import (
 	"errors"
+	"net/http"
 	"sync"
 )
 
@@ -18,7 +19,7 @@ func work(string) error { return nil }
 
 func (s *server) early(requestID string) error {
 	s.mu.Lock()
-	s.running[requestID] = true // want `return: server.running\[requestID\] is removed at the end of early \(returns.go:30\), but not before the return at line 24: defer the removal`
+	s.running[requestID] = true // want `return: server.running\[requestID\] is removed at the end of early \(returns.go:31\), but not before the return at line 25: defer the removal`
 	s.mu.Unlock()
 	if err := work(requestID); err != nil {
 		return err
@@ -34,7 +35,7 @@ func (s *server) early(requestID string) error {
 
 func (s *server) panics(requestID string, fn func()) {
 	s.mu.Lock()
-	s.pending[requestID] = true // want `return: server.pending\[requestID\] is removed at the end of panics \(returns.go:41\), but not if fn panics: defer the removal`
+	s.pending[requestID] = true // want `return: server.pending\[requestID\] is removed at the end of panics \(returns.go:42\), but not if fn panics: defer the removal`
 	s.mu.Unlock()
 	fn()
 	s.mu.Lock()
@@ -93,4 +94,32 @@ func (r *ready) update(connID string, up bool) {
 	}
 	delete(r.conns, connID)
 	r.mu.Unlock()
+}
+
+// A handler may panic, and the server goes on.
+type inFlight struct {
+	mu       sync.Mutex
+	requests map[string]bool
+	deferred map[string]bool
+}
+
+func (f *inFlight) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requestID := r.Header.Get("X-Request-Id")
+		f.mu.Lock()
+		f.requests[requestID] = true // want `return: inFlight.requests\[requestID\] is removed at the end of a function in wrap \(returns.go:\d+\), but not if next.ServeHTTP panics: defer the removal`
+		f.deferred[requestID] = true
+		f.mu.Unlock()
+		defer f.end(requestID)
+		next.ServeHTTP(w, r)
+		f.mu.Lock()
+		delete(f.requests, requestID)
+		f.mu.Unlock()
+	})
+}
+
+func (f *inFlight) end(requestID string) {
+	f.mu.Lock()
+	delete(f.deferred, requestID)
+	f.mu.Unlock()
 }

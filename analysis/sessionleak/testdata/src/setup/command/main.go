@@ -2,7 +2,9 @@
 package main
 
 import (
+	"bufio"
 	"net"
+	"os"
 	"sync"
 )
 
@@ -15,6 +17,7 @@ type server struct {
 	peers map[string]net.Conn
 	noted map[string]int
 	known map[string]int
+	lines map[string]int
 }
 
 var routes = make(map[string]func(string))
@@ -29,11 +32,15 @@ func each(all []string, fn func(string)) {
 
 func (s *server) AddUser(u user) {
 	s.mu.Lock()
-	s.users[u.ID] = u // want `grows: server.users grows with u.ID`
+	s.users[u.ID] = u
 	s.mu.Unlock()
 }
 
 // ---- reported ----
+
+func (s *server) count(clientID string) {
+	s.lines[clientID]++ // want `grows: server.lines grows with clientID and nothing removes from it`
+}
 
 func (s *server) accept(conn net.Conn) {
 	s.mu.Lock()
@@ -46,12 +53,15 @@ func main() {
 	for _, id := range []string{"a", "b"} {
 		s.AddUser(user{ID: id})
 	}
+	for scanner := bufio.NewScanner(os.Stdin); scanner.Scan(); {
+		s.count(scanner.Text())
+	}
 	route("/note", func(userID string) {
 		s.mu.Lock()
 		s.noted[userID]++ // want `grows: server.noted grows with userID and nothing removes from it`
 		s.mu.Unlock()
 	})
-	each([]string{"a", "b"}, func(userID string) { s.known[userID]++ }) // want `grows: server.known grows with userID`
+	each([]string{"a", "b"}, func(userID string) { s.known[userID]++ })
 	listener, _ := net.Listen("tcp", ":1")
 	for {
 		conn, err := listener.Accept()
