@@ -16,7 +16,7 @@ func TestLoadLooksAgain(t *testing.T) {
 	m.loads.mu.Lock()
 	got := make(chan string)
 	go func() {
-		v, err := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (string, error) { return "loaded", nil })
+		v, err := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (string, error) { t.Error("a load of what is there"); return "loaded", nil })
 		assert.NoError(t, err)
 		got <- v
 	}()
