@@ -60,6 +60,15 @@ type history struct {
 	mu        sync.Mutex
 	calls     []porcupine.Operation
 	put       map[int]int64 // when the call began that put a value in
+	met       atomic.Int64  // how often a goroutine has come to where all meet
+}
+
+// meet waits until so many goroutines have come so often, so that what they do next overlaps.
+func (h *history) meet(goroutines, times int) {
+	h.met.Add(1)
+	for h.met.Load() < int64(goroutines*times) {
+		runtime.Gosched()
+	}
 }
 
 func (h *history) left(key, value int, cause sessionmap.Cause) {
@@ -68,6 +77,7 @@ func (h *history) left(key, value int, cause sessionmap.Cause) {
 	default:
 		return
 	}
+	runtime.Gosched() // in the middle of the call that reports it
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.calls = append(h.calls, porcupine.Operation{
@@ -110,6 +120,7 @@ func (h *history) one(client int, rng *rand.Rand, m *sessionmap.RobustSessionMap
 			out.value, out.ok = m.GetOrSet(c.key, c.value)
 		case callUpdate:
 			value, stored := m.Update(c.key, func(old int, ok bool) (int, bool) {
+				runtime.Gosched()
 				out = outcome{old, ok}
 				return c.value, true
 			})
@@ -127,16 +138,14 @@ func (h *history) one(client int, rng *rand.Rand, m *sessionmap.RobustSessionMap
 	})
 }
 
-// run has goroutines do calls, and returns what they did.
+// run has goroutines do calls, each of them together with one of all others, and returns what they did.
 func (h *history) run(seed uint64, m *sessionmap.RobustSessionMap[int, int], goroutines, calls, keys int, kinds []callKind, between func(rng *rand.Rand)) []porcupine.Operation {
-	var begin, work sync.WaitGroup
-	begin.Add(goroutines)
+	var work sync.WaitGroup
 	for g := range goroutines {
 		work.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(g)))
-			begin.Done()
-			begin.Wait()
-			for range calls {
+			for i := range calls {
+				h.meet(goroutines, i+1)
 				h.one(g, rng, m, keys, kinds)
 				between(rng)
 			}
@@ -146,6 +155,35 @@ func (h *history) run(seed uint64, m *sessionmap.RobustSessionMap[int, int], gor
 	h.do(goroutines, call{kind: callClose}, func() outcome { _ = m.Close(); return outcome{} })
 	return h.calls
 }
+
+// A mix says how much of some histories happened at the same time.
+type mix struct {
+	calls       int
+	overlapping int // histories in which calls did
+	concurrent  int // calls that did so with another
+}
+
+func (x *mix) add(all []porcupine.Operation) {
+	before := x.concurrent
+	for i, a := range all {
+		if a.Input.(call).kind == leave {
+			continue
+		}
+		x.calls++
+		for j, b := range all {
+			if j != i && b.Input.(call).kind != leave && a.Call < b.Return && b.Call < a.Return {
+				x.concurrent++
+				break
+			}
+		}
+	}
+	if x.concurrent > before {
+		x.overlapping++
+	}
+}
+
+// costs is an option that has those who set a value give way to others before it is stored; the values cost nothing.
+var costs = sessionmap.WithMaxCost(1, func(int, int) int64 { runtime.Gosched(); return 0 })
 
 // A slotState is what there is of one key. Where sessions expire a read that overlaps the deadline may miss one that
 // another access, which began before the deadline and ended after it, goes on to keep: it found it expired, and by that
@@ -214,7 +252,8 @@ func describe(input, output any) string { return fmt.Sprint(input, " ", output) 
 // and cleared, and the map is closed.
 func TestLinearizable(t *testing.T) {
 	const keys = 6
-	calls, undecided := 0, 0
+	var mixed mix
+	undecided := 0
 	for seed := range uint64(*histories) {
 		rng := rand.New(rand.NewPCG(seed, 1<<32))
 		h := &history{put: make(map[int]int64)}
@@ -225,7 +264,7 @@ func TestLinearizable(t *testing.T) {
 			sessionmap.WithSessionDeleted(bus), sessionmap.WithOnRemove(h.left),
 		}
 		if rng.IntN(2) == 0 {
-			opts = append(opts, sessionmap.WithMaxCost(20, func(key, _ int) int64 { return 1 + int64(key) }))
+			opts = append(opts, sessionmap.WithMaxCost(20, func(key, _ int) int64 { runtime.Gosched(); return 1 + int64(key) }))
 		}
 		kinds := []callKind{callGet, callGet, callContains, callSet, callSet, callTake, callGetOrSet, callUpdate}
 		if rng.IntN(3) == 0 {
@@ -245,7 +284,7 @@ func TestLinearizable(t *testing.T) {
 				runtime.Gosched()
 			}
 		})
-		calls += len(all)
+		mixed.add(all)
 		for key := range keys {
 			of := slices.DeleteFunc(slices.Clone(all), func(o porcupine.Operation) bool {
 				c := o.Input.(call)
@@ -258,7 +297,7 @@ func TestLinearizable(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("kind=key histories=%d calls=%d undecided=%d", *histories, calls, undecided)
+	t.Logf("kind=key histories=%d calls=%d overlapping=%d concurrent=%d undecided=%d", *histories, mixed.calls, mixed.overlapping, mixed.concurrent, undecided)
 }
 
 const boundOfHistories = 3
@@ -267,6 +306,7 @@ const boundOfHistories = 3
 type wholeState struct {
 	keys, values [boundOfHistories]int
 	n            int
+	expires      bool // see slotState
 }
 
 func (s wholeState) find(key int) int { return slices.Index(s.keys[:s.n], key) }
@@ -293,64 +333,83 @@ func (s wholeState) front(key, value int) wholeState {
 
 // bounded is the specification of a map with a bound: a new key needs a place, and only a full map evicts. Whom, is
 // for the tests of promise 4: of accesses that overlap, the order need not be that of the values they see.
-var bounded = porcupine.Model{
-	Init: func() any { return wholeState{} },
-	Step: func(state, input, output any) (bool, any) {
-		s, c := state.(wholeState), input.(call)
-		out, _ := output.(outcome)
-		i := s.find(c.key)
-		found := !out.ok && i < 0 || out.ok && i >= 0 && out.value == s.values[i]
-		switch c.kind {
-		case callGet:
-			return found, s
-		case callTake:
-			if found && i >= 0 {
-				return true, s.without(i)
-			}
-			return found, s
-		case callSet:
-			if i < 0 && s.n == boundOfHistories {
-				return false, s
-			}
-			return out.ok, s.front(c.key, c.value)
-		case callUpdate:
-			if !found || i < 0 && s.n == boundOfHistories {
-				return false, s
-			}
-			return true, s.front(c.key, c.value)
-		case callLen: // a removal under way may still be counted
-			return 0 <= out.value && out.value <= boundOfHistories, s
-		case leave:
-			if c.cause != sessionmap.Evicted || i < 0 || s.values[i] != c.value || s.n < boundOfHistories {
-				return false, s
-			}
+func bounded(expires bool) porcupine.Model {
+	return porcupine.Model{
+		Init:              func() any { return wholeState{expires: expires} },
+		Step:              stepOfMap,
+		DescribeOperation: describe,
+	}
+}
+
+func stepOfMap(state, input, output any) (bool, any) {
+	s, c := state.(wholeState), input.(call)
+	out, _ := output.(outcome)
+	i := s.find(c.key)
+	found := !out.ok && i < 0 || out.ok && i >= 0 && out.value == s.values[i]
+	room := i >= 0 || s.n < boundOfHistories
+	switch c.kind {
+	case callGet:
+		return found || s.expires && !out.ok, s
+	case callTake:
+		if found && i >= 0 {
 			return true, s.without(i)
-		case callClose:
-			return true, wholeState{}
 		}
-		panic(c.kind)
-	},
-	DescribeOperation: describe,
+		return found, s
+	case callSet:
+		return out.ok && room, s.front(c.key, c.value)
+	case callGetOrSet:
+		if out.ok {
+			return found, s
+		}
+		return i < 0 && room, s.front(c.key, c.value)
+	case callUpdate:
+		return found && room, s.front(c.key, c.value)
+	case callLen: // a removal under way may still be counted
+		return s.n <= out.value && out.value <= boundOfHistories, s
+	case leave:
+		if i < 0 || s.values[i] != c.value || c.cause == sessionmap.Evicted && s.n < boundOfHistories {
+			return false, s
+		}
+		return true, s.without(i)
+	case callClose:
+		return true, wholeState{}
+	}
+	panic(c.kind)
 }
 
 // TestLinearizableBound checks whole histories of a map that is full most of the time.
 func TestLinearizableBound(t *testing.T) {
-	undecided, calls := 0, 0
+	const keys = 6
+	var mixed mix
+	undecided := 0
 	for seed := range uint64(*histories) {
 		rng := rand.New(rand.NewPCG(seed, 1<<33))
 		h := &history{put: make(map[int]int64)}
-		m := sessionmap.MustNew[int, int](sessionmap.WithMaxSize(boundOfHistories), sessionmap.WithOnRemove(h.left))
-		all := h.run(seed, m, 2+rng.IntN(3), 8, 6, []callKind{callGet, callGet, callGet, callSet, callSet, callTake, callUpdate, callLen}, func(rng *rand.Rand) {
-			if rng.IntN(3) == 0 {
-				runtime.Gosched()
+		bus := sessionmap.NewBus[int]()
+		ttl := []time.Duration{0, 0, 20 * time.Microsecond}[rng.IntN(3)]
+		opts := []sessionmap.Option{
+			sessionmap.WithTTL(ttl), sessionmap.WithMaxSize(boundOfHistories),
+			sessionmap.WithSessionDeleted(bus), sessionmap.WithOnRemove(h.left),
+		}
+		if rng.IntN(2) == 0 {
+			opts = append(opts, costs)
+		}
+		m := sessionmap.MustNew[int, int](opts...)
+		kinds := []callKind{callGet, callGet, callGet, callSet, callSet, callTake, callGetOrSet, callUpdate, callLen}
+		all := h.run(seed, m, 2+rng.IntN(4), 6, keys, kinds, func(rng *rand.Rand) {
+			switch rng.IntN(12) {
+			case 0:
+				m.Sweep()
+			case 1:
+				bus.Publish(rng.IntN(keys))
 			}
 		})
-		calls += len(all)
-		result, _ := porcupine.CheckOperationsVerbose(bounded, all, 10*time.Second)
+		mixed.add(all)
+		result, _ := porcupine.CheckOperationsVerbose(bounded(ttl > 0), all, 10*time.Second)
 		require.NotEqual(t, porcupine.Illegal, result, "seed %d: %v", seed, all)
 		if result == porcupine.Unknown {
 			undecided++
 		}
 	}
-	t.Logf("kind=bound histories=%d calls=%d undecided=%d", *histories, calls, undecided)
+	t.Logf("kind=bound histories=%d calls=%d overlapping=%d concurrent=%d undecided=%d", *histories, mixed.calls, mixed.overlapping, mixed.concurrent, undecided)
 }
