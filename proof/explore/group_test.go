@@ -31,9 +31,13 @@ type grouped struct {
 func newGrouped(w *world) grouped {
 	g := grouped{Group: w.g}
 	for i, name := range []string{"odd", "even"} {
-		g.attributes[i] = sessionmap.NewAttribute[int](w.g, name, sessionmap.WithOnRemove(func(id, v int, cause sessionmap.Cause) {
+		options := []sessionmap.Option{sessionmap.WithOnRemove(func(id, v int, cause sessionmap.Cause) {
 			w.left(2*id-1+i, v, cause)
-		}))
+		})}
+		if w.costs {
+			options = append(options, sessionmap.WithCost(func(_, v int) int64 { return int64(v) }))
+		}
+		g.attributes[i] = sessionmap.NewAttribute[int](w.g, name, options...)
 	}
 	return g
 }
@@ -118,6 +122,14 @@ var groupScenarios = []scenario{
 		func(w *world) { w.set(2, 12) },
 		func(w *world) { w.move() },
 		func(w *world) { w.end() },
+	}},
+	{name: "attribute with a cost or two ends", group: true, costs: true, size: 2, before: filled(1), tasks: []func(w *world){
+		func(w *world) { w.set(1, 11) },
+		func(w *world) { w.end(); w.set(1, 12) },
+	}},
+	{name: "attributes with a cost begin a session", group: true, costs: true, size: 2, tasks: []func(w *world){
+		func(w *world) { w.set(1, 11); w.take(1) },
+		func(w *world) { w.set(2, 12); w.end() },
 	}},
 	{name: "attribute or close", group: true, size: 2, before: filled(1), tasks: []func(w *world){
 		func(w *world) { w.set(1, 11); w.set(2, 12) },

@@ -93,6 +93,7 @@ const leftAlone = " alert.go debug.go memory.go registry.go report.go stats.go w
 var changes = map[string][]string{
 	"lru.go":        {"batchSize = 512", "batchSize = 4", "smallMap  = 4096", "smallMap  = 3"},
 	"notes.go":      {"noteBatch   = 256", "noteBatch   = 2"},
+	"session.go":    {"slotsPerPiece = 7", "slotsPerPiece = 1"},
 	"table.go":      {"segmentBuckets = 64", "segmentBuckets = 1"},
 	"ttl.go":        {"sweepBatch = 128", "sweepBatch = 2"},
 	"access.go":     {`"hash/maphash"`, `maphash "` + stepped + `"`},

@@ -115,6 +115,33 @@ var scenarios = []scenario{
 		func(w *world) { w.set(1, 11) },
 		func(w *world) { w.get(1) },
 	}},
+	{name: "entry or delete by value", before: filled(1), size: 2, idle: 1000 * idle, tasks: []func(w *world){
+		func(w *world) {
+			if e, ok := w.m.Entry(1); ok && (e.LastAccess.Before(start) || e.Deadline.Before(start)) {
+				w.fail("last access %v, deadline %v of a session set at %v", e.LastAccess, e.Deadline, start)
+			}
+		},
+		func(w *world) { w.deleteValue(10) },
+	}},
+
+	// Indexes. The owner of a session is its value.
+	{name: "new index or overwrite", before: filled(1), size: 2, tasks: []func(w *world){
+		func(w *world) { w.set(1, 11) },
+		func(w *world) { w.newIndex() },
+	}, after: indexed},
+	{name: "new index or insert", before: filled(1), size: 3, tasks: []func(w *world){
+		func(w *world) { w.set(2, 20); w.take(1) },
+		func(w *world) { w.newIndex() },
+	}, after: indexed},
+	{name: "index, overwrite, take", size: 2, before: func(w *world) { w.newIndex(); filled(1)(w) }, tasks: []func(w *world){
+		func(w *world) { w.set(1, 11) },
+		func(w *world) { w.take(1) },
+		func(w *world) { w.getOrSet(1, 12) },
+	}, after: indexed},
+	{name: "index and rename", size: 3, before: func(w *world) { w.newIndex(); filled(1)(w) }, tasks: []func(w *world){
+		func(w *world) { w.rename(1, 2) },
+		func(w *world) { w.set(1, 11); w.set(2, 20) },
+	}, after: indexed},
 
 	// Leases.
 	{name: "lease or evict", size: 2, before: filled(1, 2), tasks: []func(w *world){
@@ -164,6 +191,16 @@ var scenarios = []scenario{
 	{name: "rename with grace", size: 3, refuses: true, options: []sessionmap.Option{sessionmap.WithRenameGrace(idle)}, before: filled(1), tasks: []func(w *world){
 		func(w *world) { w.rename(1, 2) },
 		func(w *world) { w.mustGet(1) },
+		func(w *world) { w.mustGet(1) },
+	}},
+	{name: "rename with grace, half of it over", size: 9, refuses: true, options: []sessionmap.Option{sessionmap.WithRenameGrace(idle), sessionmap.WithSweepInterval(1000 * idle)}, before: func(w *world) {
+		filled(1, 3)(w)
+		w.rename(3, 4)
+		time.Sleep(idle / 2)
+		w.rename(1, 2)
+		time.Sleep(idle - idle/2 - 1)
+	}, tasks: []func(w *world){
+		passes(1),
 		func(w *world) { w.mustGet(1) },
 	}},
 	{name: "renames", size: 3, before: filled(1), tasks: []func(w *world){
@@ -291,6 +328,26 @@ var scenarios = []scenario{
 		func(w *world) { w.get(3); w.get(4) },
 		func(w *world) { w.set(6, 60) },
 	}},
+}
+
+func (w *world) newIndex() {
+	w.index = sessionmap.NewIndex(w.m, func(_, v int) int { return v })
+}
+
+// indexed checks that each session that there is, and no other, is in the index.
+func indexed(w *world) error {
+	for v := range w.values {
+		want := 0
+		for _, present := range w.m.All() {
+			if present == v {
+				want = 1
+			}
+		}
+		if n := w.index.Count(v); n != want {
+			return fmt.Errorf("%d sessions of owner %d, want %d", n, v, want)
+		}
+	}
+	return nil
 }
 
 // mustGet gets a session that is there all the time.

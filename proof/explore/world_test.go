@@ -29,6 +29,7 @@ type scenario struct {
 	fine    bool                 // the clock is one that never reads the same twice
 	collide bool                 // all keys have the same hash
 	refuses bool                 // values can be refused
+	costs   bool                 // the attributes of the group have a cost
 	group   bool                 // the keys are those of a group (see grouped)
 }
 
@@ -39,6 +40,7 @@ type world struct {
 	g        *sessionmap.Group[int]
 	store    store // either
 	bus      *sessionmap.Bus[int]
+	index    *sessionmap.Index[int, int] // that a scenario makes, if any
 	calls    []porcupine.Operation
 	clock    int64 // of calls
 	values   map[int]*storedValue

@@ -145,8 +145,13 @@ func Call(call func()) {
 	did(operation{object: returned, writes: true})
 }
 
-// Tick is a step in which time passes, and what is due then begins.
-func Tick(d time.Duration) { step(operation{name: "tick", pause: d}) }
+// Tick is a step in which time passes, and what is due then begins. Before there are steps time.Sleep does that.
+func Tick(d time.Duration) {
+	if active.Load() == nil {
+		panic("stepped: Tick outside of an execution")
+	}
+	step(operation{name: "tick", pause: d})
+}
 
 const (
 	mostSteps = 20_000
