@@ -3,14 +3,16 @@
 //	go run ./proof                    # everything: an afternoon on two cores
 //	go run ./proof -only model,fuzz   # these parts
 //	go run ./proof -list              # what there is
-//	go run ./proof -check             # that RELIABILITY.md says what was found, and names tests that exist
+//	go run ./proof -check             # that RELIABILITY.md says what was found, and how, and names tests that exist
 //
-// A part is a command, given in parts.go. Its figures are in its output, as name=number, and are kept in figures.json;
-// reliability.md.tmpl is the text around them. The short forms of all parts are in .ci/run.
+// A part is a command, given in parts.go. Its figures are in its output, as name=number, and are kept in figures.json,
+// with the command as it was run and a hash of the library's sources at that time; reliability.md.tmpl is the text around them. The short forms of all parts are in .ci/run.
 package main
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -63,6 +65,8 @@ func main() {
 // A result is what a part found when it last passed.
 type result struct {
 	Figures map[string]float64
+	Command string // as it was run
+	Sources string // of the library; empty where that is not known
 	Seconds float64
 	Go      string
 	Date    string
@@ -111,7 +115,12 @@ func choose(only string) ([]part, error) {
 
 func (p part) run() (result, error) {
 	began := time.Now()
-	out, err := exec.Command("bash", "-e", "-o", "pipefail", "-c", p.command).CombinedOutput()
+	sources, err := hashOfSources()
+	if err != nil {
+		return result{}, err
+	}
+	command := p.expanded()
+	out, err := exec.Command("bash", "-e", "-o", "pipefail", "-c", command).CombinedOutput()
 	log := filepath.Join(os.TempDir(), "proof-"+p.name+".log")
 	if err := os.WriteFile(log, out, 0o666); err != nil {
 		return result{}, err
@@ -127,7 +136,50 @@ func (p part) run() (result, error) {
 	if len(figures) == 0 {
 		return result{}, errors.New("no figures in the output")
 	}
-	return result{Figures: figures, Seconds: time.Since(began).Round(time.Second).Seconds(), Go: runtime.Version(), Date: time.Now().Format(time.DateOnly)}, nil
+	return result{Figures: figures, Command: command, Sources: sources, Seconds: time.Since(began).Round(time.Second).Seconds(), Go: runtime.Version(), Date: time.Now().Format(time.DateOnly)}, nil
+}
+
+// A variable is what the environment may say otherwise, as in ${FUZZTIME:-1h}.
+var variable = regexp.MustCompile(`\$\{([A-Z]+):-([^}]*)\}`)
+
+// expanded returns the command with the variables of the environment in it.
+func (p part) expanded() string {
+	return variable.ReplaceAllStringFunc(p.command, func(s string) string {
+		named := variable.FindStringSubmatch(s)
+		return cmp.Or(os.Getenv(named[1]), named[2])
+	})
+}
+
+// ran reports whether command is that of the part, whatever the environment said.
+func (p part) ran(command string) bool {
+	var pattern strings.Builder
+	at := 0
+	for _, found := range variable.FindAllStringIndex(p.command, -1) {
+		pattern.WriteString(regexp.QuoteMeta(p.command[at:found[0]]) + `\S+`)
+		at = found[1]
+	}
+	pattern.WriteString(regexp.QuoteMeta(p.command[at:]))
+	return regexp.MustCompile("^" + pattern.String() + "$").MatchString(command)
+}
+
+// hashOfSources returns a hash of the library's files without its tests.
+func hashOfSources() (string, error) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %d\n%s", file, len(source), source)
+	}
+	return fmt.Sprintf("%.5x", h.Sum(nil)), nil
 }
 
 var (
@@ -221,7 +273,8 @@ func render(results map[string]result) ([]byte, error) {
 		"commands": func() string {
 			var b strings.Builder
 			for _, p := range parts {
-				fmt.Fprintf(&b, "%s # %s, %s, %s\n", p.command, p.name, results[p.name].Go, results[p.name].Date)
+				r := results[p.name]
+				fmt.Fprintf(&b, "%s # %s, %s, %s, sources %s\n", r.Command, p.name, r.Go, r.Date, cmp.Or(r.Sources, "unknown"))
 			}
 			return b.String()
 		},
@@ -247,11 +300,32 @@ func grouped(n float64) string {
 	return s
 }
 
-// checkReport reports whether the report is that of the results, and names only tests that there are.
+// checkReport reports whether the report is that of the results, the results those of the commands in parts.go, and all
+// named tests there. It tells which parts were run on other sources than those that are there now.
 func checkReport() error {
 	results, err := readResults()
 	if err != nil {
 		return err
+	}
+	sources, err := hashOfSources()
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, p := range parts {
+		r := results[p.name]
+		if !p.ran(r.Command) {
+			err = errors.Join(err, fmt.Errorf("%s: the figures of %s are of the command\n\t%s\nand in parts.go there is\n\t%s", figuresFile, p.name, r.Command, p.command))
+		}
+		if r.Sources != sources {
+			others = append(others, fmt.Sprintf("%s (%s)", p.name, r.Date))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		fmt.Printf("run on other sources of the library than these (%s): %s\n", sources, strings.Join(others, ", "))
 	}
 	want, err := render(results)
 	if err != nil {
@@ -272,20 +346,20 @@ func checkReport() error {
 	if err != nil {
 		return err
 	}
-	var sources bytes.Buffer
+	var tests bytes.Buffer
 	for _, file := range append(files, more...) {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		sources.Write(source)
+		tests.Write(source)
 	}
 	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(want), -1)
 	if len(named) == 0 {
 		return fmt.Errorf("%s names no tests", report)
 	}
 	for _, name := range named {
-		if !bytes.Contains(sources.Bytes(), []byte("func "+name[1]+"(")) {
+		if !bytes.Contains(tests.Bytes(), []byte("func "+name[1]+"(")) {
 			err = errors.Join(err, fmt.Errorf("%s: there is no test %s", report, name[1]))
 		}
 	}
