@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type library struct {
 	dir   string
 	files map[string]string // without tests
 	rest  map[string]string // tests, go.mod, go.sum and package shaky
+
+	limits map[int]time.Duration // see limit; by how many arguments the tests have
 }
 
 func readLibrary(dir string) (*library, error) {
@@ -87,16 +90,18 @@ func (l *library) runTogether(mutants []mutant, jobs int, t *tally) error {
 		return err
 	}
 	// Some tests do not run beside grafts: those of what is inlined, and so of what is allocated.
+	began := time.Now()
 	out, err := command(context.Background(), dir, 0, binary)
+	limit := limitAfter(began)
 	if err != nil {
 		skipped := strings.Join(failed(out), "|")
 		if skipped == "" {
 			return fmt.Errorf("the tests fail with no mutant selected: %w\n%s", err, out)
 		}
 		fmt.Printf("(beside grafts: without %s)\n", skipped)
-		return l.runEach(dir, numbered, jobs, t, "-test.skip", "^("+skipped+")$")
+		return l.runEach(dir, numbered, jobs, t, limit, "-test.skip", "^("+skipped+")$")
 	}
-	return l.runEach(dir, numbered, jobs, t)
+	return l.runEach(dir, numbered, jobs, t, limit)
 }
 
 // buildTogether drops those mutants of which the compiler complains.
@@ -132,13 +137,13 @@ func (l *library) buildTogether(mutants map[int]mutant, t *tally) (dir string, e
 	}
 }
 
-func (l *library) runEach(dir string, mutants map[int]mutant, jobs int, t *tally, args ...string) error {
+func (l *library) runEach(dir string, mutants map[int]mutant, jobs int, t *tally, limit time.Duration, args ...string) error {
 	var work sync.WaitGroup
 	queue := make(chan int)
 	for range jobs {
 		work.Go(func() {
 			for n := range queue {
-				if verdict := run(dir, n, args...); verdict != survives {
+				if verdict := run(dir, n, limit, args...); verdict != survives {
 					t.tell(mutants[n], verdict)
 				} else {
 					t.retry(mutants[n])
@@ -159,15 +164,16 @@ func (l *library) runEach(dir string, mutants map[int]mutant, jobs int, t *tally
 // interleavings of some calls are tried (see proof/explore).
 func (l *library) runAlone(m mutant, t *tally) error {
 	changed := map[string]string{m.file: m.source}
-	verdict, err := l.verdict(changed)
+	limit, err := l.limit(plainly)
+	if err != nil {
+		return err
+	}
+	verdict, err := l.verdict(changed, limit)
 	if err == nil && verdict == survives {
-		for name, source := range l.files {
-			if name == m.file {
-				source = m.source
-			}
-			changed[name] = strings.Replace(source, `"sync/atomic"`, `atomic "github.com/sessionmap/sessionmap/shaky"`, 1)
+		if limit, err = l.limit(shakenly); err != nil {
+			return err
 		}
-		if verdict, err = l.verdict(changed, "-test.skip", "Allocations|DoesNotGrow"); verdict != survives && verdict != doesNotBuild {
+		if verdict, err = l.verdict(l.shaken(changed), limit, shakenly...); verdict != survives && verdict != doesNotBuild {
 			verdict = "shaken: " + verdict
 		}
 	}
@@ -178,6 +184,52 @@ func (l *library) runAlone(m mutant, t *tally) error {
 		t.tell(m, verdict)
 	}
 	return err
+}
+
+// How the tests run alone, and with all atomics shaken.
+var (
+	plainly  = []string{}
+	shakenly = []string{"-test.skip", "Allocations|DoesNotGrow"}
+)
+
+// shaken returns the files of the library, some changed, with the atomics of package shaky.
+func (l *library) shaken(changed map[string]string) map[string]string {
+	all := make(map[string]string)
+	for name, source := range l.files {
+		source = cmp.Or(changed[name], source)
+		all[name] = strings.Replace(source, `"sync/atomic"`, `atomic "github.com/sessionmap/sessionmap/shaky"`, 1)
+	}
+	return all
+}
+
+// limit returns how long the tests may take with a mutant. It measures once how long they take without.
+func (l *library) limit(args []string) (time.Duration, error) {
+	files := map[string]string(nil)
+	if len(args) > 0 {
+		files = l.shaken(nil)
+	}
+	if limit, ok := l.limits[len(args)]; ok {
+		return limit, nil
+	}
+	dir, complaints, err := l.build(files)
+	defer os.RemoveAll(dir)
+	if err != nil || complaints != "" {
+		return 0, errors.Join(errors.New("without a mutant the tests do not build: "+complaints), err)
+	}
+	began := time.Now()
+	if out, err := command(context.Background(), dir, 0, binary, args...); err != nil {
+		return 0, fmt.Errorf("without a mutant: %w\n%s", err, out)
+	}
+	if l.limits == nil {
+		l.limits = make(map[int]time.Duration)
+	}
+	l.limits[len(args)] = limitAfter(began)
+	return l.limits[len(args)], nil
+}
+
+// limitAfter returns how long the tests may take that have taken since began without a mutant. Others run at the same time.
+func limitAfter(began time.Time) time.Duration {
+	return max(5*time.Since(began), 30*time.Second).Round(time.Second)
 }
 
 // explored runs proof/explore on the library with a mutant in it.
@@ -209,7 +261,7 @@ func (l *library) explored(m mutant) (verdict string, err error) {
 }
 
 // verdict builds the tests with files changed, and runs them.
-func (l *library) verdict(changed map[string]string, args ...string) (verdict string, err error) {
+func (l *library) verdict(changed map[string]string, limit time.Duration, args ...string) (verdict string, err error) {
 	dir, complaints, err := l.build(changed)
 	defer os.RemoveAll(dir)
 	if complaints != "" {
@@ -218,24 +270,21 @@ func (l *library) verdict(changed map[string]string, args ...string) (verdict st
 	if err != nil {
 		return "", err
 	}
-	return run(dir, 0, args...), nil
+	return run(dir, 0, limit, args...), nil
 }
 
-// timeout is how long the tests may take, which do in a tenth of it without a fault.
-const timeout = time.Minute
-
-// run runs the tests with mutant n selected, and returns which failed first.
-func run(dir string, n int, args ...string) (verdict string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*timeout)
+// run runs the tests with mutant n selected, and returns which failed first. Those that take longer than the limit hang.
+func run(dir string, n int, limit time.Duration, args ...string) (verdict string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	defer cancel()
-	out, err := command(ctx, dir, n, binary, append(args, "-test.failfast", "-test.timeout", timeout.String())...)
+	out, err := command(ctx, dir, n, binary, append(args, "-test.failfast", "-test.timeout", limit.String())...)
 	switch hanging := regexp.MustCompile(`running tests:\s+(\w+)`).FindStringSubmatch(out); {
 	case err == nil:
 		return survives
 	case hanging != nil:
-		return hanging[1] + " hangs"
+		return hangs + " in " + hanging[1]
 	case ctx.Err() != nil:
-		return "hangs"
+		return hangs
 	}
 	if tests := failed(out); len(tests) > 0 {
 		return tests[0]
