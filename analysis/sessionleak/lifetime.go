@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// longLived reports whether a container is a package variable, or in a struct that several goroutines share.
+// longLived reports whether a container is a package variable, or in a struct that is one or that several goroutines share.
 func (p *Program) longLived(c *container) bool {
 	if !c.v.IsField() {
 		return c.v.Pkg() != nil && c.v.Parent() == c.v.Pkg().Scope()
@@ -25,7 +25,18 @@ func (p *Program) longLived(c *container) bool {
 	if _, isVar := obj.(*types.Var); isVar {
 		return true
 	}
-	return (c.locked() || shared(obj.Type(), 2)) && !p.inContext[obj] && !p.madeByRequest(obj)
+	return (c.locked() || shared(obj.Type(), 2) || global(obj)) && !p.inContext[obj] && !p.madeByRequest(obj)
+}
+
+// global reports whether a package variable is of a type, or points to it.
+func global(typ types.Object) bool {
+	scope := typ.Pkg().Scope()
+	for _, name := range scope.Names() {
+		if v, ok := scope.Lookup(name).(*types.Var); ok && types.Identical(deref(v.Type()), typ.Type()) {
+			return true
+		}
+	}
+	return false
 }
 
 // locked reports whether a container can do without a lock: it is there for several goroutines.

@@ -17,12 +17,15 @@ func (p *Program) forTests(c *container) bool {
 // testCode reports whether what is at a place in a package is for tests, by the path of the package or the name of the file.
 func (p *Program) testCode(pi *packageInfo, pos token.Pos) bool {
 	for element := range strings.SplitSeq(pi.Types.Path(), "/") {
-		if strings.HasSuffix(element, "test") || forTests(element) {
+		if strings.HasSuffix(element, "test") && !slices.Contains(noTests, element) || forTests(element) {
 			return true
 		}
 	}
 	return forTests(strings.TrimSuffix(filepath.Base(p.Position(pos).Filename), ".go"))
 }
+
+// noTests end like httptest and are none.
+var noTests = []string{"latest", "contest", "attest", "protest"}
 
 // forTests reports whether an element of a path says that it is for tests.
 func forTests(element string) bool {

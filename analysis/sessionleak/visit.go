@@ -49,7 +49,7 @@ func (f *function) visit(n ast.Node, stack []ast.Node, outer []scope) {
 			f.escapes(e, n, here)
 		}
 	case *ast.BinaryExpr:
-		f.compares(n, here)
+		f.compares(n, stack, here)
 	case *ast.IndexExpr:
 		if c := f.containerOf(n.X); c != nil && !assignedIndex(stack) {
 			c.add(access{what: read, at: here(), key: neutral, expr: n.Index, node: n})
@@ -229,8 +229,8 @@ func (f *function) enclosing(pos token.Pos) func(yield func(ast.Node) bool) {
 }
 
 // compares notes bounds on the length of a container.
-func (f *function) compares(n *ast.BinaryExpr, here func() place) {
-	if !isComparison(n.Op) || n.Op == token.EQL || n.Op == token.NEQ {
+func (f *function) compares(n *ast.BinaryExpr, stack []ast.Node, here func() place) {
+	if !isComparison(n.Op) || n.Op == token.EQL || n.Op == token.NEQ || f.onlyTells(n, stack) {
 		return
 	}
 	for _, pair := range [][2]ast.Expr{{n.X, n.Y}, {n.Y, n.X}} {
@@ -251,6 +251,33 @@ func (f *function) compares(n *ast.BinaryExpr, here func() place) {
 			c.add(access{what: bound, at: here(), node: n})
 		}
 	}
+}
+
+// onlyTells reports whether a condition decides on nothing but whether something is logged.
+func (f *function) onlyTells(condition ast.Expr, stack []ast.Node) bool {
+	for _, n := range slices.Backward(stack) {
+		ifs, ok := n.(*ast.IfStmt)
+		if !ok {
+			continue
+		}
+		return ifs.Cond.Pos() <= condition.Pos() && condition.End() <= ifs.Cond.End() && ifs.Else == nil &&
+			!slices.ContainsFunc(ifs.Body.List, func(s ast.Stmt) bool { return !f.tells(s) })
+	}
+	return false
+}
+
+// tells reports whether a statement logs.
+func (f *function) tells(s ast.Stmt) bool {
+	e, ok := s.(*ast.ExprStmt)
+	if !ok {
+		return false
+	}
+	call, ok := e.X.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	name, _ := f.calleeName(call)
+	return hasWord(name, "print", "printf", "println", "log", "logf", "debug", "debugf", "info", "infof", "warn", "warnf", "warning", "error", "errorf")
 }
 
 // escapes notes that a container is handed out of sight.

@@ -3,6 +3,7 @@ package grows
 
 import (
 	"context"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -365,4 +366,31 @@ func (s *scope) add(userID string) {
 	s.mu.Lock()
 	s.users[userID] = true
 	s.mu.Unlock()
+}
+
+// A length that is looked at for the log only.
+var visitors = make(map[string]int)
+
+func Visit(visitorID string) {
+	seenMu.Lock()
+	defer seenMu.Unlock()
+	visitors[visitorID]++ // want `grows: visitors grows with visitorID and nothing removes from it`
+	if len(visitors) > 1000 {
+		log.Printf("%d visitors", len(visitors))
+	}
+}
+
+// A struct without a lock, in a package variable.
+type ledger struct{ accounts map[string]int }
+
+var theLedger = &ledger{accounts: make(map[string]int)}
+
+func (l *ledger) book(userID string) {
+	l.accounts[userID]++ // want `grows: ledger.accounts grows with userID and nothing removes from it`
+}
+
+func Book(userID string) {
+	seenMu.Lock()
+	defer seenMu.Unlock()
+	theLedger.book(userID)
 }
