@@ -567,7 +567,7 @@ func TestModel(t *testing.T) {
 
 var modelSteps = flag.Int("modelsteps", 2000, "how many steps each program of TestModel has")
 
-// FuzzModel is TestModel for programs that the fuzzer finds: it keeps and shortens those that fail.
+// FuzzModel is TestModel for rules and seeds that the fuzzer finds. It keeps those that fail; a program is not shortened.
 func FuzzModel(f *testing.F) {
 	f.Add(uint64(1), uint8(3), uint8(12), uint8(5), true)
 	f.Add(uint64(58), uint8(31), uint8(2), uint8(152), true) // a value that is refused where it was offered by the old key
