@@ -67,9 +67,11 @@ type result struct {
 	Figures map[string]float64
 	Command string // as it was run
 	Sources string // of the library; empty where that is not known
-	Seconds float64
-	Go      string
-	Date    string
+
+	Survivors []string `json:",omitempty"` // of the mutants, by name
+	Seconds   float64
+	Go        string
+	Date      string
 }
 
 // prove runs the parts and keeps what those found that pass.
@@ -136,7 +138,11 @@ func (p part) run() (result, error) {
 	if len(figures) == 0 {
 		return result{}, errors.New("no figures in the output")
 	}
-	return result{Figures: figures, Command: command, Sources: sources, Seconds: time.Since(began).Round(time.Second).Seconds(), Go: runtime.Version(), Date: time.Now().Format(time.DateOnly)}, nil
+	var survivors []string
+	for _, found := range survivor.FindAllStringSubmatch(string(out), -1) {
+		survivors = append(survivors, found[1])
+	}
+	return result{Figures: figures, Survivors: survivors, Command: command, Sources: sources, Seconds: time.Since(began).Round(time.Second).Seconds(), Go: runtime.Version(), Date: time.Now().Format(time.DateOnly)}, nil
 }
 
 // A variable is what the environment may say otherwise, as in ${FUZZTIME:-1h}.
@@ -187,6 +193,8 @@ var (
 	execs = regexp.MustCompile(`(?m)^fuzz: elapsed: (\S+), execs: (\d+) `)
 	fuzzy = regexp.MustCompile(`(?m)^(ok|PASS)`)
 	okays = regexp.MustCompile(`(?m)^--- PASS: `)
+
+	survivor = regexp.MustCompile(`(?m)^survivor: (.+)$`)
 )
 
 // figuresIn adds up the figures in the output of a command. In kind=full calls=3 the figure is that of "full calls".
@@ -277,6 +285,13 @@ func render(results map[string]result) ([]byte, error) {
 				fmt.Fprintf(&b, "%s # %s, %s, %s, sources %s\n", r.Command, p.name, r.Go, r.Date, cmp.Or(r.Sources, "unknown"))
 			}
 			return b.String()
+		},
+		"survivors": func(part string) string {
+			survivors := results[part].Survivors
+			if len(survivors) == 0 {
+				return "- (the last run did not keep their names)\n"
+			}
+			return "- `" + strings.Join(survivors, "`\n- `") + "`\n"
 		},
 		"grouped": func(n int) string { return grouped(float64(n)) },
 		"took":    func(part string) string { return (time.Duration(results[part].Seconds) * time.Second).String() },
