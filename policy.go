@@ -106,8 +106,8 @@ func (p *policy[K, V]) insert(hash uint32, key K, box *boxed[V], idle, now int64
 		p.index(e)
 	}
 	p.recency.add(e)
+	p.count.Add(1) // before it can be found, so that Len counts all that can be
 	p.table.insert(e)
-	p.count.Add(1)
 	return e
 }
 
