@@ -287,7 +287,7 @@ func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V
 	case e == nil:
 		e, stored = m.add(p, hash, key, box, idle, now, d), true
 		m.mu.Unlock()
-		m.loads.veto(key, never)
+		m.loads.veto(key, e.created)
 		defer m.catchUp(e, d)
 	default:
 		// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
@@ -329,7 +329,7 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 	}
 	present, e, left := m.tryInsert(key, m.values.box(value), d, nil)
 	if stored = e != nil; stored {
-		m.loads.veto(key, never)
+		m.loads.veto(key, e.created)
 		defer m.catchUp(e, d)
 	}
 	m.reportLeft(left)

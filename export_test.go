@@ -3,6 +3,8 @@ package sessionmap
 import (
 	"container/list"
 	"fmt"
+	"runtime"
+	"sync"
 	"sync/atomic"
 )
 
@@ -478,6 +480,36 @@ func ListStoredLoad[K comparable, V any](m *RobustSessionMap[K, V], key K, value
 	defer m.loads.mu.Unlock()
 	m.loads.calls = map[K]*loadCall[V]{key: call}
 	m.loads.underWay.Add(1)
+}
+
+// LoadAfterASet has a Set of key store something that has left, and a load of key begin, before the Set looks for loads. It
+// reports whether the load may not be stored. The map has room for one.
+func LoadAfterASet[K comparable, V any](m *RobustSessionMap[K, V], key, another K) (vetoed bool) {
+	var none V
+	var sets sync.WaitGroup
+	l := &m.loads
+	l.mu.Lock()
+	l.underWay.Add(1)
+	sets.Go(func() { m.Set(key, none) })
+	for !m.Contains(key) {
+		runtime.Gosched()
+	}
+	sets.Go(func() { m.Set(another, none) })
+	for m.Contains(key) {
+		runtime.Gosched()
+	}
+	for set := m.clock.exact(); m.clock.exact() == set; {
+		runtime.Gosched()
+	}
+	call := &loadCall[V]{began: m.clock.exact(), cancel: func() {}}
+	l.calls = map[K]*loadCall[V]{key: call}
+	l.mu.Unlock()
+	sets.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	vetoed = call.vetoed.Load()
+	l.end(key, call)
+	return vetoed
 }
 
 // EndsOf is how many functions wait for the end of the lease's session.

@@ -17,7 +17,7 @@ import (
 // A load belongs to the session that was not there when it began. A delete, an event, Clear, or a Set meanwhile
 // vetoes it: its result is not stored. A delete marks the veto before it takes the map's lock, and the load looks at it
 // under that lock, so that whatever is stored has been there before the delete, and left with it. A Set marks it once it has
-// stored something.
+// stored something, and for loads that had begun by then.
 
 // loads is empty in a map on which GetOrLoad is not used.
 type loads[K comparable, V any] struct {

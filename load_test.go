@@ -556,3 +556,9 @@ func TestLoadsFree(t *testing.T) {
 		assert.True(t, sessionmap.LoadsAreFree(m))
 	})
 }
+
+// TestSetVetoesNoYoungerLoad: a load that began when what was set had left again is none of the Set's business.
+func TestSetVetoesNoYoungerLoad(t *testing.T) {
+	m := newMap[string, int](t, sessionmap.WithMaxSize(1))
+	assert.False(t, sessionmap.LoadAfterASet(m, "k", "another"))
+}

@@ -140,9 +140,10 @@ func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
 	m.loads.veto(old, never)
 	m.mu.Lock()
 	left, err := m.rename(old, new, oldHash, newHash)
+	now := m.clock.exact()
 	m.mu.Unlock()
 	if err == nil {
-		m.loads.veto(new, never)
+		m.loads.veto(new, now)
 	}
 	m.report(left)
 	switch err {
