@@ -90,7 +90,7 @@ var wireFaults = []struct {
 		w.deliver(id, at)
 		for range 2 {
 			w.deliver(id, at)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			w.fresh(id)
 			w.deliver(id, at) // means the one before
 		}
