@@ -45,7 +45,11 @@ func (l layers) add(more layers) {
 func (l layers) sorted() []layer { return slices.Sorted(maps.Keys(l)) }
 
 // layersOf tells what makes a statement run: its innermost scope that decides, else what makes its function run.
-func (p *Program) layersOf(at place) layers {
+func (p *Program) layersOf(at place) layers { return p.layersBut(at, nil) }
+
+// layersBut is layersOf without a look at who sends on some channels: a message that is put back, as into a channel that serves
+// for a lock, is sent from where it was received.
+func (p *Program) layersBut(at place, channels []string) layers {
 	if at.in.defers(at.pos) {
 		return layers{byDefer: ""}
 	}
@@ -69,13 +73,16 @@ func (p *Program) layersOf(at place) layers {
 			}
 			lookup = true
 		case received:
+			if slices.Contains(channels, s.label) {
+				continue
+			}
 			senders := p.sends[s.label]
 			if len(senders) == 0 {
 				return layers{byEvent: "a message on a channel"}
 			}
 			found := make(layers)
 			for _, sender := range senders {
-				found.add(p.layersOf(sender))
+				found.add(p.layersBut(sender, append(slices.Clip(channels), s.label)))
 			}
 			return found
 		}

@@ -229,3 +229,24 @@ func (s *works) routes() {
 	http.HandleFunc("/work", s.serve)
 	http.HandleFunc("/end", s.end)
 }
+
+// A channel that serves for a lock: what is received is put back.
+type slotted struct {
+	slot     chan int
+	watchers map[string]int
+}
+
+func (s *slotted) Watch(sessionID string) {
+	n := <-s.slot
+	s.watchers[sessionID] = n
+	s.slot <- n
+}
+
+func (s *slotted) Unwatch(sessionID string, done chan struct{}) {
+	select {
+	case <-done:
+	case n := <-s.slot:
+		delete(s.watchers, sessionID)
+		s.slot <- n
+	}
+}
