@@ -266,7 +266,7 @@ func TestCostOverflowWithoutBound(t *testing.T) {
 	assert.False(t, m.Set(3, 1))
 	assert.True(t, m.Set(2, math.MaxInt64-2), "an overwrite counts for what it adds")
 	assert.True(t, m.Set(3, 1))
-	assert.EqualValues(t, math.MaxInt64, m.Stats().Cost)
+	assert.Equal(t, int64(math.MaxInt64), m.Stats().Cost)
 	assert.Equal(t, 3, m.Len())
 }
 
