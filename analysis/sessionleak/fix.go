@@ -67,6 +67,9 @@ func (p *Program) groupFix(v verdict) ([]Edit, bool) {
 	cleaner := p.cleaner(v.beside)
 	in := cleaner.at.in
 	members, deletes := p.members(v, cleaner)
+	if !in.inOneBlock(deletes) {
+		return nil, false // not all come about together
+	}
 	g := &group{p: p, name: "group"}
 	if v.c.owner == "" {
 		g.name = members[0].v.Name() + "Group"
@@ -115,6 +118,27 @@ func (p *Program) members(v verdict, cleaner *access) (members []*container, del
 	}
 	slices.SortFunc(members, func(a, b *container) int { return cmp.Compare(a.v.Pos(), b.v.Pos()) })
 	return members, deletes
+}
+
+// inOneBlock reports whether calls are in the same block, and in no other within it.
+func (f *function) inOneBlock(calls []*ast.CallExpr) bool {
+	var first ast.Node
+	for i, call := range calls {
+		var innermost ast.Node
+		for n := range f.enclosing(call.Pos()) {
+			switch n.(type) {
+			case *ast.BlockStmt, *ast.CaseClause, *ast.CommClause:
+				innermost = n
+			}
+		}
+		if i == 0 {
+			first = innermost
+		}
+		if innermost != first {
+			return false
+		}
+	}
+	return true
 }
 
 // deletesTogether replaces the first of some deletes by one of the group, and takes the others away.
