@@ -211,7 +211,7 @@ func (m *RobustSessionMap[K, V]) change(key K, d *demand, is func(e *entry[K, V]
 	return exchanged, left
 }
 
-// reportLeft reports what has left to make room, if anything.
+// reportLeft reports what has left, if anything.
 func (m *RobustSessionMap[K, V]) reportLeft(left removal[K, V]) {
 	if left.cause != 0 {
 		m.reportOne(left)
@@ -378,10 +378,8 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, ref
 			return p, e, now, outcome == admitted
 		}
 		m.mu.Unlock()
-		if left.cause != 0 {
-			m.reportOne(*left)
-			*left = removal[K, V]{}
-		}
+		m.reportLeft(*left)
+		*left = removal[K, V]{}
 	}
 }
 
@@ -432,9 +430,7 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 		m.bury(key, now)
 	}
 	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
+	m.reportLeft(out)
 	if out.cause != cause {
 		return value, false
 	}
@@ -455,9 +451,7 @@ func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (remove
 		removed = true
 	}
 	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
+	m.reportLeft(out)
 	return removed
 }
 

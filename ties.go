@@ -149,9 +149,7 @@ func (m *RobustSessionMap[K, V]) withLive(key K, fn func(p *policy[K, V], e *ent
 		fn(p, e, now)
 	}
 	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
+	m.reportLeft(out)
 	return e != nil
 }
 
@@ -236,9 +234,7 @@ func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
 		}
 	}
 	m.mu.Unlock()
-	if out.cause != 0 {
-		m.reportOne(out)
-	}
+	m.reportLeft(out)
 	return found == e
 }
 

@@ -94,7 +94,7 @@ func (k cacheKind) lacks(f *function, call *ast.CallExpr) string {
 	}
 	var without []string
 	for i, what := range k.zero {
-		if i < len(call.Args) && f.isZeroOrLess(call.Args[i]) {
+		if i < len(call.Args) && f.pkg.isZeroOrLess(call.Args[i]) {
 			without = append(without, what)
 		}
 	}
@@ -127,7 +127,7 @@ func (k cacheKind) lacksField(call *ast.CallExpr) string {
 	return "any of " + strings.Join(k.bounds, ", ")
 }
 
-func (f *function) isZeroOrLess(e ast.Expr) bool {
-	v := f.pkg.Info.Types[e].Value
+func (pi *packageInfo) isZeroOrLess(e ast.Expr) bool {
+	v := pi.Info.Types[e].Value
 	return v != nil && (v.String() == "0" || strings.HasPrefix(v.String(), "-"))
 }

@@ -122,23 +122,11 @@ func (p *Program) members(v verdict, cleaner *access) (members []*container, del
 
 // inOneBlock reports whether calls are in the same block, and in no other within it.
 func (f *function) inOneBlock(calls []*ast.CallExpr) bool {
-	var first ast.Node
-	for i, call := range calls {
-		var innermost ast.Node
-		for n := range f.enclosing(call.Pos()) {
-			switch n.(type) {
-			case *ast.BlockStmt, *ast.CaseClause, *ast.CommClause:
-				innermost = n
-			}
-		}
-		if i == 0 {
-			first = innermost
-		}
-		if innermost != first {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(calls, func(call *ast.CallExpr) bool {
+		first, _ := f.block(calls[0].Pos())
+		block, _ := f.block(call.Pos())
+		return block != first
+	})
 }
 
 // deletesTogether replaces the first of some deletes by one of the group, and takes the others away.

@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/types"
 	"slices"
-	"strings"
 )
 
 // Holders are the variables and fields that a cache, or a struct, is found in. One that is also handed on may be anywhere.
@@ -153,7 +152,7 @@ func (p *Program) setsEach(k cacheKind, held holders) bool {
 				if !ok || !isMethod(pi.Info.ObjectOf(sel.Sel), k.path, []string{k.set}) || !held.mayBe(pi, sel) && !pi.isParameter(sel.X) {
 					return true
 				}
-				some, each = true, each && pi.givesTime(call.Args[len(call.Args)-1])
+				some, each = true, each && !pi.isZeroOrLess(call.Args[len(call.Args)-1]) // which stands for none, or for that of the cache
 				return true
 			})
 		}
@@ -165,12 +164,4 @@ func (p *Program) setsEach(k cacheKind, held holders) bool {
 func (pi *packageInfo) isParameter(e ast.Expr) bool {
 	v := pi.variable(e)
 	return v != nil && v.Kind() == types.ParamVar
-}
-
-// givesTime reports whether an argument is a time to live, and not what stands for none or for that of the cache.
-func (pi *packageInfo) givesTime(arg ast.Expr) bool {
-	if v := pi.Info.Types[arg].Value; v != nil && (v.String() == "0" || strings.HasPrefix(v.String(), "-")) {
-		return false
-	}
-	return true
 }

@@ -25,18 +25,7 @@ func (p *Program) longLived(c *container) bool {
 	if _, isVar := obj.(*types.Var); isVar {
 		return true
 	}
-	return (c.locked() || shared(obj.Type(), 2) || global(obj)) && !p.inContext[obj] && !p.madeByRequest(obj)
-}
-
-// global reports whether a package variable is of a type, or points to it.
-func global(typ types.Object) bool {
-	scope := typ.Pkg().Scope()
-	for _, name := range scope.Names() {
-		if v, ok := scope.Lookup(name).(*types.Var); ok && types.Identical(deref(v.Type()), typ.Type()) {
-			return true
-		}
-	}
-	return false
+	return (c.locked() || shared(obj.Type(), 2) || isVariable(obj)) && !p.inContext[obj] && !p.madeByRequest(obj)
 }
 
 // locked reports whether a container can do without a lock: it is there for several goroutines.

@@ -125,18 +125,23 @@ func (f *function) missed(in access, outs []access) *ast.ReturnStmt {
 
 // endsBranch reports whether a return ends the branch that the insertion is in: what is inserted there is meant to stay.
 func (f *function) endsBranch(in access, r *ast.ReturnStmt) bool {
-	var list []ast.Stmt
-	for n := range f.enclosing(in.at.pos) {
+	_, list := f.block(in.at.pos)
+	return len(list) > 0 && list[len(list)-1] == r
+}
+
+// block returns the innermost block, or case, around a position, and its statements.
+func (f *function) block(pos token.Pos) (block ast.Node, list []ast.Stmt) {
+	for n := range f.enclosing(pos) {
 		switch n := n.(type) {
 		case *ast.BlockStmt:
-			list = n.List
+			block, list = n, n.List
 		case *ast.CaseClause:
-			list = n.Body
+			block, list = n, n.Body
 		case *ast.CommClause:
-			list = n.Body
+			block, list = n, n.Body
 		}
 	}
-	return len(list) > 0 && list[len(list)-1] == r
+	return block, list
 }
 
 // handsOver reports whether a return has a result that is neither nil nor an error: whoever gets it may remove the entry.
