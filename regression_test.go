@@ -356,6 +356,16 @@ func TestEveryDeleteVetoesLoads(t *testing.T) {
 
 // TestDeleteVetoesALoadThatBeganDuringASet: the set has told the loads under way that it is coming, and then one begins.
 func TestDeleteVetoesALoadThatBeganDuringASet(t *testing.T) {
+	loadDuringASet(t, func(t *testing.T, m *sessionmap.RobustSessionMap[int, string]) {
+		require.Equal(t, 1, m.DeleteFunc(func(int, string) bool { return true }))
+	}, func(t *testing.T, m *sessionmap.RobustSessionMap[int, string]) {
+		assert.False(t, m.Contains(1), "the load began before the delete")
+	})
+}
+
+// loadDuringASet has a load of 1 begin while 1 is set. Then the session ends, then the load, and then there is a look.
+func loadDuringASet(t *testing.T, end, look func(t *testing.T, m *sessionmap.RobustSessionMap[int, string])) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
 		var m *sessionmap.RobustSessionMap[int, string]
@@ -368,10 +378,10 @@ func TestDeleteVetoesALoadThatBeganDuringASet(t *testing.T) {
 		}))
 		defer m.Close()
 		m.GetOrSet(1, "set")
-		require.Equal(t, 1, m.DeleteFunc(func(int, string) bool { return true }))
+		end(t, m)
 		close(goOn)
 		synctest.Wait()
-		assert.False(t, m.Contains(1), "the load began before the delete")
+		look(t, m)
 	})
 }
 

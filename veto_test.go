@@ -51,21 +51,9 @@ func TestSetVetoesALoad(t *testing.T) {
 
 // TestRenameVetoesALoadThatBeganDuringASet: as TestDeleteVetoesALoadThatBeganDuringASet.
 func TestRenameVetoesALoadThatBeganDuringASet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		goOn := make(chan struct{})
-		var m *sessionmap.RobustSessionMap[int, string]
-		m = sessionmap.MustNew[int, string](sessionmap.WithMaxCost(10, func(_ int, value string) int64 {
-			if value == "set" {
-				go m.GetOrLoad(t.Context(), 1, func(context.Context, int) (string, error) { <-goOn; return "loaded", nil })
-				synctest.Wait()
-			}
-			return 1
-		}))
-		defer m.Close()
-		m.GetOrSet(1, "set")
+	loadDuringASet(t, func(t *testing.T, m *sessionmap.RobustSessionMap[int, string]) {
 		require.NoError(t, m.Rename(1, 2))
-		close(goOn)
-		synctest.Wait()
+	}, func(t *testing.T, m *sessionmap.RobustSessionMap[int, string]) {
 		assert.False(t, m.Contains(1), "the load began before the rename")
 		assert.True(t, m.Contains(2))
 	})
