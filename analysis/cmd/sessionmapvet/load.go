@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"go/token"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/packages"
@@ -34,8 +35,8 @@ func load(dir string, patterns []string, words sessionleak.Words) (*sessionleak.
 	}
 	var broken []error
 	for _, pkg := range inOrder(pkgs) {
-		if len(pkg.Errors) > 0 { // what can be read of it is looked at all the same
-			broken = append(broken, fmt.Errorf("%s: %w", pkg.PkgPath, pkg.Errors[0]))
+		for _, err := range complaints(pkg) { // what can be read of it is looked at all the same
+			broken = append(broken, fmt.Errorf("%s: %w", pkg.PkgPath, err))
 		}
 		if pkg.Types == nil || pkg.TypesInfo == nil {
 			continue
@@ -47,6 +48,15 @@ func load(dir string, patterns []string, words sessionleak.Words) (*sessionleak.
 		p.Add(pkg.Syntax, pkg.Types, pkg.TypesInfo, version)
 	}
 	return p, errors.Join(broken...)
+}
+
+// complaints returns what is wrong with a package. What go list quotes of the compiler is left out where the places are told.
+func complaints(pkg *packages.Package) []packages.Error {
+	placed := slices.DeleteFunc(slices.Clone(pkg.Errors), func(err packages.Error) bool { return err.Pos == "" || err.Pos == "-" })
+	if len(placed) > 0 {
+		return placed
+	}
+	return pkg.Errors
 }
 
 // inOrder returns the packages with each after those it imports.

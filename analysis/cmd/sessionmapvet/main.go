@@ -126,5 +126,5 @@ func (c *command) run(patterns []string) (some bool, err error) {
 			return false, err
 		}
 	}
-	return len(findings) > 0, errors.Join(c.print(p, findings), broken)
+	return len(findings) > 0, errors.Join(c.print(p, findings, broken), broken)
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"go/format"
+	"go/token"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -110,6 +113,73 @@ func TestSARIF(t *testing.T) {
 	assert.Equal(t, "internal/store/store.go", *place.ArtifactLocation.URI)
 	assert.Equal(t, 17, *place.Region.StartLine)
 	assert.Len(t, log.Runs[0].Tool.Driver.Rules, 11)
+	assert.NotEmpty(t, log.Runs[0].Tool.Driver.Version)
+	require.Len(t, log.Runs[0].Invocations, 1)
+	assert.True(t, *log.Runs[0].Invocations[0].ExecutionSuccessful)
+}
+
+// TestSARIFPlaces: files are named by URIs, and columns count characters.
+func TestSARIFPlaces(t *testing.T) {
+	const name = "a b#1%.go"
+	_, out, _ := vet(t, "-- go.mod --\nmodule example.com/app\n\ngo 1.26\n-- "+name+` --
+package main
+
+import "net/http"
+
+var sessions = make(map[string]int)
+
+func main() {
+	http.HandleFunc("/ä", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("äöü")); sessions[r.FormValue("session")]++ })
+	http.ListenAndServe("", nil)
+}
+`, "-format=sarif", "./...")
+	log, err := sarif.FromString(out)
+	require.NoError(t, err)
+	require.NoError(t, log.Validate())
+	require.Len(t, log.Runs[0].Results, 1)
+	place := log.Runs[0].Results[0].Locations[0].PhysicalLocation
+	assert.Equal(t, "a%20b%231%25.go", *place.ArtifactLocation.URI)
+	assert.Equal(t, "unicodeCodePoints", *log.Runs[0].ColumnKind)
+	assert.Equal(t, 95, *place.Region.StartColumn)
+
+	c := command{dir: t.TempDir()}
+	elsewhere := filepath.Join(t.TempDir(), name)
+	uri := (&sarifWriter{command: &c}).artifact(token.Position{Filename: elsewhere}).URI
+	assert.Regexp(t, "^file:///.*/a%20b%231%25\\.go$", *uri)
+}
+
+// TestSARIFFix: a fix is in the log, and makes what -fix makes.
+func TestSARIFFix(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/fix/single.txtar")
+	require.NoError(t, err)
+	dir, want, _ := unpack(t, archive)
+	var out bytes.Buffer
+	run([]string{"-format=sarif", "./..."}, dir, &out, io.Discard)
+	log, err := sarif.FromString(out.String())
+	require.NoError(t, err)
+	require.NoError(t, log.Validate())
+	fixed := make(map[string][]edit)
+	for _, result := range log.Runs[0].Results {
+		for _, fix := range result.Fixes {
+			for _, change := range fix.ArtifactChanges {
+				file := *change.ArtifactLocation.URI
+				lines := strings.SplitAfter(read(t, filepath.Join(dir, file)), "\n")
+				offset := func(line, column int) int {
+					return len(strings.Join(lines[:line-1], "")) + len(string([]rune(lines[line-1])[:column-1]))
+				}
+				for _, r := range change.Replacements {
+					at := r.DeletedRegion
+					require.True(t, merge(fixed, []edit{{file, offset(*at.StartLine, *at.StartColumn), offset(*at.EndLine, *at.EndColumn), *r.InsertedContent.Text}}))
+				}
+			}
+		}
+	}
+	require.NotEmpty(t, fixed)
+	for file, edits := range fixed {
+		made, err := format.Source(replace([]byte(read(t, filepath.Join(dir, file))), edits))
+		require.NoError(t, err)
+		assert.Equal(t, want[file], string(made))
+	}
 }
 
 func TestAudit(t *testing.T) {
@@ -153,11 +223,21 @@ func TestBad(t *testing.T) {
 
 // TestBroken: what can be read is looked at, the rest is named, and nothing is rewritten.
 func TestBroken(t *testing.T) {
-	broken := program + "-- other/other.go --\npackage other\n\nvar x int = \"\"\n"
+	broken := program + "-- other/other.go --\npackage other\n\nvar x int = \"\"\nvar y int = \"\"\n"
 	status, out, errors := vet(t, broken, "./...")
 	assert.Equal(t, failed, status)
 	assert.Contains(t, out, message)
 	assert.Contains(t, errors, "other.go:3:13")
+
+	_, out, _ = vet(t, broken, "-format=sarif", "./...")
+	log, err := sarif.FromString(out)
+	require.NoError(t, err)
+	require.NoError(t, log.Validate())
+	require.Len(t, log.Runs[0].Invocations, 1)
+	assert.False(t, *log.Runs[0].Invocations[0].ExecutionSuccessful)
+	notes := log.Runs[0].Invocations[0].ToolExecutionNotifications
+	require.Len(t, notes, 2)
+	assert.Contains(t, *notes[1].Message.Text, "other.go:4:13")
 
 	status, _, errors = vet(t, broken, "-fix", "./...")
 	assert.Equal(t, failed, status)

@@ -8,14 +8,11 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/owenrumney/go-sarif/v3/pkg/report"
-	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
-
 	"github.com/sessionmap/sessionmap/analysis/sessionleak"
 )
 
-// print writes the findings in the format asked for.
-func (c *command) print(p *sessionleak.Program, findings []sessionleak.Finding) error {
+// print writes the findings in the format asked for. Broken is what could not be read, if anything.
+func (c *command) print(p *sessionleak.Program, findings []sessionleak.Finding, broken error) error {
 	switch c.format {
 	case "json":
 		reports := make([]jsonReport, 0, len(findings))
@@ -24,7 +21,7 @@ func (c *command) print(p *sessionleak.Program, findings []sessionleak.Finding) 
 		}
 		return c.writeJSON(reports)
 	case "sarif":
-		return c.printSARIF(p, findings)
+		return c.printSARIF(p, findings, broken)
 	}
 	for _, f := range findings {
 		if _, err := fmt.Fprintf(c.out, "%s: %s: %s\n", c.place(p, f.Pos), f.Rule, f.Message); err != nil {
@@ -47,7 +44,7 @@ func (c *command) file(pos token.Position) string {
 		return pos.Filename
 	}
 	rel, err := filepath.Rel(dir, pos.Filename)
-	if err != nil || strings.HasPrefix(rel, "..") {
+	if err != nil || !filepath.IsLocal(rel) {
 		return pos.Filename
 	}
 	return rel
@@ -85,30 +82,6 @@ func (c *command) jsonRelated(p *sessionleak.Program, all []sessionleak.Related)
 		list = append(list, jsonRelated{c.place(p, r.Pos), r.Message})
 	}
 	return list
-}
-
-func (c *command) printSARIF(p *sessionleak.Program, findings []sessionleak.Finding) error {
-	run := sarif.NewRunWithInformationURI("sessionmapvet", sessionleak.URL)
-	for _, rule := range sessionleak.Rules() {
-		run.AddRule(rule.Name).WithDescription(rule.Doc).WithHelpURI(sessionleak.URL + "#hdr-What_it_reports")
-	}
-	for _, f := range findings {
-		result := run.CreateResultForRule(f.Rule).WithLevel("warning").WithMessage(sarif.NewTextMessage(f.Message)).
-			AddLocation(sarif.NewLocationWithPhysicalLocation(c.sarifPlace(p, f.Pos)))
-		for _, r := range f.Related {
-			result.AddRelatedLocation(sarif.NewLocationWithPhysicalLocation(c.sarifPlace(p, r.Pos)).WithMessage(sarif.NewTextMessage(r.Message)))
-		}
-	}
-	r := report.NewV210Report()
-	r.AddRun(run)
-	return r.PrettyWrite(c.out)
-}
-
-func (c *command) sarifPlace(p *sessionleak.Program, at token.Pos) *sarif.PhysicalLocation {
-	pos := p.Position(at)
-	return sarif.NewPhysicalLocation().
-		WithArtifactLocation(sarif.NewSimpleArtifactLocation(filepath.ToSlash(c.file(pos)))).
-		WithRegion(sarif.NewRegion().WithStartLine(pos.Line).WithStartColumn(pos.Column))
 }
 
 // printAudit writes a table of all long-lived containers that grow.
