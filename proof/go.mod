@@ -7,4 +7,6 @@ require (
 	github.com/sessionmap/sessionmap v0.0.0
 )
 
+require golang.org/x/sync v0.25.0
+
 replace github.com/sessionmap/sessionmap => ../

@@ -79,11 +79,8 @@ func mutate(dir, only, generic string, sample int, seed uint64, check, report bo
 			return err
 		}
 	}
-	alone = append(alone, t.again...)
-	for _, m := range alone {
-		if err := library.runAlone(m, t); err != nil {
-			return err
-		}
+	if err := library.runAlone(append(alone, t.again...), jobs, t); err != nil {
+		return err
 	}
 	for _, name := range t.survivors {
 		fmt.Println("survivor:", name)

@@ -14,8 +14,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A library is the package's files, by name.
@@ -23,8 +24,6 @@ type library struct {
 	dir   string
 	files map[string]string // without tests
 	rest  map[string]string // tests, go.mod, go.sum and package shaky
-
-	limits map[int]time.Duration // see limit; by how many arguments the tests have
 }
 
 func readLibrary(dir string) (*library, error) {
@@ -138,59 +137,62 @@ func (l *library) buildTogether(mutants map[int]mutant, t *tally) (dir string, e
 }
 
 func (l *library) runEach(dir string, mutants map[int]mutant, jobs int, t *tally, limit time.Duration, args ...string) error {
-	var work sync.WaitGroup
-	queue := make(chan int)
-	for range jobs {
-		work.Go(func() {
-			for n := range queue {
-				if verdict := run(dir, n, limit, args...); verdict != survives {
-					t.tell(mutants[n], verdict)
-				} else {
-					t.retry(mutants[n])
-				}
+	var work errgroup.Group
+	work.SetLimit(jobs)
+	for _, n := range slices.Sorted(maps.Keys(mutants)) {
+		work.Go(func() error {
+			if verdict := run(dir, n, limit, args...); verdict != survives {
+				t.tell(mutants[n], verdict)
+			} else {
+				t.retry(mutants[n])
 			}
+			return nil
 		})
 	}
-	for _, n := range slices.Sorted(maps.Keys(mutants)) {
-		queue <- n
-	}
-	close(queue)
-	work.Wait()
-	return nil
+	return work.Wait()
 }
 
-// runAlone builds the tests with one mutant in the place of the original. One that survives is given a second try, in
-// which all atomics are shaken (see package shaky): then a race is likely that is rare otherwise. In a third all
-// interleavings of some calls are tried (see proof/explore).
-func (l *library) runAlone(m mutant, t *tally) error {
-	changed := map[string]string{m.file: m.source}
-	limit, err := l.limit(plainly)
-	if err != nil {
+// runAlone gives each mutant a binary of its own.
+func (l *library) runAlone(mutants []mutant, jobs int, t *tally) error {
+	var limits struct{ plain, shaken time.Duration }
+	var err error
+	if limits.plain, err = l.limit(nil); err != nil {
 		return err
 	}
-	verdict, err := l.verdict(changed, limit)
-	if err == nil && verdict == survives {
-		if limit, err = l.limit(shakenly); err != nil {
+	if limits.shaken, err = l.limit(l.shaken(nil), shakenly...); err != nil {
+		return err
+	}
+	var work errgroup.Group
+	work.SetLimit(jobs)
+	for _, m := range mutants {
+		work.Go(func() error {
+			verdict, err := l.tryAll(m, limits.plain, limits.shaken)
+			if err == nil {
+				t.tell(m, verdict)
+			}
 			return err
-		}
-		if verdict, err = l.verdict(l.shaken(changed), limit, shakenly...); verdict != survives && verdict != doesNotBuild {
-			verdict = "shaken: " + verdict
-		}
+		})
 	}
-	if err == nil && verdict == survives {
-		verdict, err = l.explored(m)
-	}
-	if err == nil {
-		t.tell(m, verdict)
-	}
-	return err
+	return work.Wait()
 }
 
-// How the tests run alone, and with all atomics shaken.
-var (
-	plainly  = []string{}
-	shakenly = []string{"-test.skip", "Allocations|DoesNotGrow"}
-)
+// tryAll builds the tests with a mutant in the place of the original. One that survives is given a second try, in which all
+// atomics are shaken (see package shaky): then a race is likely that is rare otherwise. In a third all interleavings of some
+// calls are tried (see proof/explore).
+func (l *library) tryAll(m mutant, plain, shaken time.Duration) (verdict string, err error) {
+	changed := map[string]string{m.file: m.source}
+	if verdict, err = l.verdict(changed, plain); err != nil || verdict != survives {
+		return verdict, err
+	}
+	verdict, err = l.verdict(l.shaken(changed), shaken, shakenly...)
+	if err != nil || verdict != survives {
+		return "shaken: " + verdict, err
+	}
+	return l.explored(m)
+}
+
+// How the tests run with all atomics shaken.
+var shakenly = []string{"-test.skip", "Allocations|DoesNotGrow"}
 
 // shaken returns the files of the library, some changed, with the atomics of package shaky.
 func (l *library) shaken(changed map[string]string) map[string]string {
@@ -202,16 +204,10 @@ func (l *library) shaken(changed map[string]string) map[string]string {
 	return all
 }
 
-// limit returns how long the tests may take with a mutant. It measures once how long they take without.
-func (l *library) limit(args []string) (time.Duration, error) {
-	files := map[string]string(nil)
-	if len(args) > 0 {
-		files = l.shaken(nil)
-	}
-	if limit, ok := l.limits[len(args)]; ok {
-		return limit, nil
-	}
-	dir, complaints, err := l.build(files)
+// limit returns how long the tests may take with a mutant, with some files changed besides. It measures how long they take
+// without one.
+func (l *library) limit(changed map[string]string, args ...string) (time.Duration, error) {
+	dir, complaints, err := l.build(changed)
 	defer os.RemoveAll(dir)
 	if err != nil || complaints != "" {
 		return 0, errors.Join(errors.New("without a mutant the tests do not build: "+complaints), err)
@@ -220,11 +216,7 @@ func (l *library) limit(args []string) (time.Duration, error) {
 	if out, err := command(context.Background(), dir, 0, binary, args...); err != nil {
 		return 0, fmt.Errorf("without a mutant: %w\n%s", err, out)
 	}
-	if l.limits == nil {
-		l.limits = make(map[int]time.Duration)
-	}
-	l.limits[len(args)] = limitAfter(began)
-	return l.limits[len(args)], nil
+	return limitAfter(began), nil
 }
 
 // limitAfter returns how long the tests may take that have taken since began without a mutant. Others run at the same time.
