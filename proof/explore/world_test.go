@@ -41,6 +41,7 @@ type world struct {
 	store    store // either
 	bus      *sessionmap.Bus[int]
 	index    *sessionmap.Index[int, int] // that a scenario makes, if any
+	guarded  *guarded                    // likewise
 	calls    []porcupine.Operation
 	clock    int64 // of calls
 	values   map[int]*storedValue
