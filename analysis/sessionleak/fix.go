@@ -17,8 +17,8 @@ const (
 
 // fixes returns the changes that would mend what v says; none where the map is used in a way that they do not know.
 func (p *Program) fixes(v verdict) []Fix {
-	if v.c.kind != goMap || v.c.level > 0 || !p.closed(v.c) {
-		return nil
+	if v.c.kind != goMap || v.c.level > 0 || v.c.v.Exported() && v.c.pkg.Types.Name() != "main" {
+		return nil // what is exported may be used where nothing has been read
 	}
 	var all []Fix
 	if v.beside != nil {
@@ -50,14 +50,14 @@ func (p *Program) mapFix(c *container) ([]Edit, bool) {
 	r := p.rewriteOf(c)
 	r.typ, r.keys, r.clears = "RobustSessionMap", "Keys", true
 	r.constructor = func(*ast.MapType) (string, bool, string) { return "sessionmap.MustNew[", true, "](" + limits + ")" }
-	if !r.all() || len(r.made) == 0 {
+	if !r.all() {
 		return nil, false
 	}
 	for _, m := range r.made {
 		if !r.usesTime(m) {
 			return nil, false
 		}
-		r.edits = append(r.edits, importEdits(r.file(m), "time", library)...)
+		r.edits = append(r.edits, importEdits(r.fileOf(m), "time", library)...)
 	}
 	return r.edits, true
 }
@@ -67,13 +67,10 @@ func (p *Program) groupFix(v verdict) ([]Edit, bool) {
 	cleaner := p.cleaner(v.beside)
 	in := cleaner.at.in
 	members, deletes := p.members(v, cleaner)
-	if !in.inOneBlock(deletes) {
-		return nil, false // not all come about together
+	if !in.together(deletes) {
+		return nil, false
 	}
-	g := &group{p: p, name: "group"}
-	if v.c.owner == "" {
-		g.name = members[0].v.Name() + "Group"
-	}
+	g := &group{p: p, name: members[0].v.Name() + "Group"}
 	var edits []Edit
 	for _, c := range members {
 		r := p.rewriteOf(c)
@@ -117,59 +114,56 @@ func (p *Program) members(v verdict, cleaner *access) (members []*container, del
 		}
 	}
 	slices.SortFunc(members, func(a, b *container) int { return cmp.Compare(a.v.Pos(), b.v.Pos()) })
+	slices.SortFunc(deletes, func(a, b *ast.CallExpr) int { return cmp.Compare(a.Pos(), b.Pos()) })
 	return members, deletes
 }
 
-// inOneBlock reports whether calls are in the same block, and in no other within it.
-func (f *function) inOneBlock(calls []*ast.CallExpr) bool {
-	return !slices.ContainsFunc(calls, func(call *ast.CallExpr) bool {
-		first, _ := f.block(calls[0].Pos())
-		block, _ := f.block(call.Pos())
-		return block != first
-	})
+// together reports whether deletes of the maps of one struct are statements that follow each other, so that nothing leaves, and
+// nothing looks at the maps, between them.
+func (f *function) together(deletes []*ast.CallExpr) bool {
+	_, list := f.block(deletes[0].Pos())
+	first := slices.IndexFunc(list, func(s ast.Stmt) bool { return calls(s, deletes[0]) })
+	if first < 0 || len(list)-first < len(deletes) {
+		return false
+	}
+	for i, call := range deletes {
+		if !calls(list[first+i], call) || i > 0 && !(sameText(owner(call), owner(deletes[0])) && f.pkg.constant(call.Args[0]) && f.pkg.constant(call.Args[1])) {
+			return false
+		}
+	}
+	return true
 }
 
-// deletesTogether replaces the first of some deletes by one of the group, and takes the others away.
+func calls(s ast.Stmt, call *ast.CallExpr) bool {
+	e, ok := s.(*ast.ExprStmt)
+	return ok && e.X == call
+}
+
+// owner returns the struct whose map a delete is from; nil for a package variable.
+func owner(call *ast.CallExpr) ast.Expr {
+	if sel, ok := call.Args[0].(*ast.SelectorExpr); ok {
+		return sel.X
+	}
+	return nil
+}
+
+// deletesTogether replaces the first of some deletes by one of the group, and takes the others away, with the line breaks
+// before them if there is nothing else in between.
 func (f *function) deletesTogether(deletes []*ast.CallExpr, group string) []Edit {
 	var edits []Edit
-	for _, call := range deletes {
-		if call.Pos() != firstPos(deletes) {
-			from, to := f.statement(call)
-			edits = append(edits, Edit{from, to, ""})
-			continue
+	for i, call := range deletes[1:] {
+		from := deletes[i].End()
+		if f.pkg.commented(from, call.Pos()) {
+			from = call.Pos()
 		}
-		owner := call.Args[0].Pos() // of a package variable
-		if sel, ok := call.Args[0].(*ast.SelectorExpr); ok {
-			owner, group = sel.X.End(), "."+group
-		}
-		edits = append(edits, Edit{call.Pos(), call.Args[0].Pos(), ""}, Edit{owner, call.Args[1].Pos(), group + ".Delete("})
+		edits = append(edits, Edit{from, call.End(), ""})
 	}
-	return edits
-}
-
-func firstPos(calls []*ast.CallExpr) token.Pos {
-	first := calls[0].Pos()
-	for _, c := range calls {
-		first = min(first, c.Pos())
+	first := deletes[0]
+	from := first.Args[0].Pos()
+	if of := owner(first); of != nil {
+		from, group = of.End(), "."+group
 	}
-	return first
-}
-
-// statement returns where the statement of a call is, with the line break before it if there is nothing else in between.
-func (f *function) statement(call *ast.CallExpr) (from, to token.Pos) {
-	from, to = call.Pos(), call.End()
-	for n := range f.enclosing(call.Pos()) {
-		block, ok := n.(*ast.BlockStmt)
-		if !ok {
-			continue
-		}
-		for i, s := range block.List {
-			if i > 0 && s.Pos() == call.Pos() && !f.pkg.commented(block.List[i-1].End(), call.Pos()) {
-				from = block.List[i-1].End()
-			}
-		}
-	}
-	return from, to
+	return append(edits, Edit{first.Pos(), first.Args[0].Pos(), ""}, Edit{from, first.Args[1].Pos(), group + ".Delete("})
 }
 
 // commented reports whether there is a comment between two positions.
@@ -218,18 +212,15 @@ func (g *group) edits() ([]Edit, bool) {
 	first := g.members[0]
 	key := exprString(first.key())
 	made := fmt.Sprintf("sessionmap.MustNewGroup[%s](%s)", key, limits)
-	if !first.usesTime(first.made[0]) || strings.Contains(key, ".") && !first.inOneFile() {
+	if !first.usesTime(first.made[0]) || strings.Contains(key, ".") && !g.inOneFile() || g.known() {
 		return nil, false
 	}
-	edits := importEdits(first.file(first.made[0]), "time", library)
+	edits := importEdits(first.fileOf(first.made[0]), "time", library)
 	if g.literal == nil {
-		if first.c.pkg.Types.Scope().Lookup(g.name) != nil {
-			return nil, false
-		}
 		return append(edits, Edit{first.declStart, first.declStart, "var " + g.name + " = " + made + "\n\n"}), true
 	}
 	before, ok := first.statementOf(g.literal)
-	if !ok || first.taken(g.name, before) || g.hasField() {
+	if !ok || !first.means(key, keyType(first.c.pkg.Info.TypeOf(first.made[0])), before) {
 		return nil, false
 	}
 	element := g.literal.Elts[0].Pos()
@@ -239,11 +230,22 @@ func (g *group) edits() ([]Edit, bool) {
 		Edit{element, element, g.name + ": " + g.name + ",\n"}), true
 }
 
-func (g *group) hasField() bool {
-	for v, owner := range g.members[0].c.pkg.owners {
-		if owner == g.members[0].c.owner && v.Name() == g.name {
-			return true
-		}
+// inOneFile reports whether all is declared and made in the same file, with the same imports.
+func (g *group) inOneFile() bool {
+	file := g.members[0].fileOf(g.members[0].made[0])
+	return !slices.ContainsFunc(g.members, func(r *rewrite) bool {
+		return r.fileOf(r.made[0]) != file || r.decl.Pos() < file.Pos() || file.End() < r.decl.End()
+	})
+}
+
+// known reports whether the package has the group's name already, be it of a field or a method.
+func (g *group) known() bool {
+	c := g.members[0].c
+	named := func(stack []ast.Node) bool {
+		id, ok := stack[len(stack)-1].(*ast.Ident)
+		return ok && id.Name == g.name
 	}
-	return false
+	return g.p.unseen(c, named) || slices.ContainsFunc(c.pkg.Files, func(file *ast.File) bool {
+		return !walkStacks(file, func(stack []ast.Node) bool { return !named(stack) })
+	})
 }

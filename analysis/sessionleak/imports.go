@@ -11,27 +11,23 @@ import (
 
 // usesTime reports whether the packages time and sessionmap can be imported, and named so, where the map is made.
 func (r *rewrite) usesTime(made ast.Expr) bool {
-	return canImport(r.file(made), r.c.pkg, "time") && !shadowed(r.c.pkg, "time", made.Pos()) && !shadowed(r.c.pkg, "sessionmap", made.Pos())
+	return canImport(r.fileOf(made), r.c.pkg, "time") && !shadowed(r.c.pkg, "time", made.Pos()) && !shadowed(r.c.pkg, "sessionmap", made.Pos())
 }
 
-// canImport reports whether a name is free in a file, or is that package's already.
-func canImport(file *ast.File, pi *packageInfo, name string) bool {
+// canImport reports whether a package can be imported by a file, and named as it is called itself.
+func canImport(file *ast.File, pi *packageInfo, path string) bool {
+	name := path[strings.LastIndex(path, "/")+1:]
 	if pi.Types.Scope().Lookup(name) != nil {
 		return false
 	}
-	for _, spec := range file.Imports {
-		path, _ := strconv.Unquote(spec.Path.Value)
-		own := path == name || path == library && name == "sessionmap"
-		switch {
-		case path == "C":
-			return false // its declaration has to stay as it is
-		case spec.Name != nil && (own || spec.Name.Name == name):
-			return false
-		case spec.Name == nil && !own && path[strings.LastIndex(path, "/")+1:] == name:
-			return false
-		}
+	if obj := pi.Info.Scopes[file].Lookup(name); obj != nil {
+		pkg, ok := obj.(*types.PkgName)
+		return ok && pkg.Imported().Path() == path
 	}
-	return true
+	return !slices.ContainsFunc(file.Imports, func(s *ast.ImportSpec) bool {
+		imported, _ := strconv.Unquote(s.Path.Value)
+		return imported == path || imported == "C" // whose declaration has to stay as it is
+	})
 }
 
 // shadowed reports whether a name is something else than a package at a position.
@@ -80,7 +76,7 @@ func importEdits(file *ast.File, paths ...string) []Edit {
 // importsOf returns the first declaration of imports.
 func importsOf(file *ast.File) *ast.GenDecl {
 	for _, d := range file.Decls {
-		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.IMPORT {
+		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.IMPORT && len(g.Specs) > 0 {
 			return g
 		}
 	}

@@ -215,6 +215,9 @@ type ref struct {
 // Position returns where a finding is.
 func (p *Program) Position(pos token.Pos) token.Position { return p.fset.Position(pos) }
 
+// Written returns where a position is in the file that was read, whatever //line says.
+func (p *Program) Written(pos token.Pos) token.Position { return p.fset.PositionFor(pos, false) }
+
 // Add takes up a package.
 func (p *Program) Add(files []*ast.File, pkg *types.Package, info *types.Info, goVersion string) {
 	pi := &packageInfo{prog: p, Types: pkg, Info: info, Syntax: files, owners: make(map[*types.Var]string), goMod: goVersion}

@@ -2,13 +2,14 @@ package sessionleak
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"go/types"
-	"path/filepath"
+	"go/version"
+	"slices"
 )
 
-// A rewrite turns each use of a map into a call of a method.
+// A rewrite turns each use of a map into a call of a method. It gives up where it does not know a use, and where the program
+// would not do the same afterwards.
 type rewrite struct {
 	p *Program
 	c *container
@@ -19,11 +20,15 @@ type rewrite struct {
 	constructor func(t *ast.MapType) (before string, keyToo bool, after string) // around the type arguments
 	skip        []*ast.CallExpr                                                 // deletes that are seen to elsewhere
 
+	pi   *packageInfo // what is being edited
+	file *ast.File
+
 	edits     []Edit
 	mapType   *ast.MapType
 	decl      ast.Node  // the field, or the specification of the variable
 	declStart token.Pos // of the declaration, with its comment
 	made      []ast.Expr
+	cleared   bool                    // whether a new map has become Clear
 	stacks    map[ast.Expr][]ast.Node // around what is in made
 	files     map[*ast.File]bool      // those that need the library
 }
@@ -41,23 +46,25 @@ func exprString(e ast.Expr) string {
 
 func (r *rewrite) key() ast.Expr { return r.mapType.Key }
 
-// all edits every use of the map, and reports whether it knew each.
+// all edits every use of the map, and reports whether it knew each. The new type has no use as nil, so that the map has to be
+// made wherever its variable or its struct is.
 func (r *rewrite) all() bool {
-	if r.usedInTests() {
+	if r.usedUnseen() {
 		return false
 	}
 	for _, pi := range r.p.packages {
 		for _, file := range pi.Syntax {
-			if !r.usesIn(pi, file) {
+			r.pi, r.file = pi, file
+			if !r.usesIn() {
 				return false
 			}
 		}
 	}
-	if r.mapType == nil {
+	if r.mapType == nil || len(r.made) == 0 || r.c.v.IsField() && !r.structAllows() {
 		return false
 	}
 	for file := range r.files {
-		if !canImport(file, r.c.pkg, "sessionmap") {
+		if !canImport(file, r.c.pkg, library) {
 			return false
 		}
 		r.edits = append(r.edits, importEdits(file, library)...)
@@ -65,55 +72,43 @@ func (r *rewrite) all() bool {
 	return true
 }
 
-// usedInTests reports whether a test file of the package mentions something of the map's name: those are not read.
-func (r *rewrite) usedInTests() bool {
-	dir := filepath.Dir(r.p.Position(r.c.v.Pos()).Filename)
-	names, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-	if err != nil {
-		return true
-	}
-	for _, name := range names {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return true
-		}
-		found := false
-		ast.Inspect(file, func(n ast.Node) bool {
-			id, ok := n.(*ast.Ident)
-			found = found || ok && id.Name == r.c.v.Name()
-			return !found
-		})
-		if found {
-			return true
-		}
-	}
-	return false
+func (r *rewrite) usesIn() bool {
+	return walkStacks(r.file, func(stack []ast.Node) bool {
+		id, ok := stack[len(stack)-1].(*ast.Ident)
+		return !ok || !r.is(id) || r.editable(id.Pos()) && r.mention(stack)
+	})
 }
 
-func (r *rewrite) usesIn(pi *packageInfo, file *ast.File) bool {
-	ok := true
+// walkStacks calls ok with each node below root and those around it, until it reports false.
+func walkStacks(root ast.Node, ok func(stack []ast.Node) bool) bool {
+	good := true
 	var stack []ast.Node
-	ast.Inspect(file, func(n ast.Node) bool {
+	ast.Inspect(root, func(n ast.Node) bool {
 		if n == nil {
 			stack = stack[:len(stack)-1]
 			return false
 		}
 		stack = append(stack, n)
-		if id, isIdent := n.(*ast.Ident); isIdent && ok && r.is(pi, id) {
-			ok = r.mention(pi, file, stack) && !ast.IsGenerated(file)
-		}
+		good = good && ok(stack)
 		return true
 	})
-	return ok
+	return good
 }
 
-func (r *rewrite) is(pi *packageInfo, id *ast.Ident) bool {
-	v, ok := pi.Info.ObjectOf(id).(*types.Var)
+func (r *rewrite) is(id *ast.Ident) bool {
+	v, ok := r.pi.Info.ObjectOf(id).(*types.Var)
 	return ok && v.Origin() == r.c.v
 }
 
+// editable reports whether what is at a position in the file was written there: not by a generator, nor, as //line and cgo
+// tell, somewhere else. The code of a release of Go before 1.23 has no loops over functions.
+func (r *rewrite) editable(pos token.Pos) bool {
+	old := r.file.GoVersion != "" && version.Compare(r.file.GoVersion, "go1.23") < 0
+	return !old && !ast.IsGenerated(r.file) && r.p.Position(pos).Filename == r.p.Written(pos).Filename
+}
+
 // mention edits the use at the end of the stack.
-func (r *rewrite) mention(pi *packageInfo, file *ast.File, stack []ast.Node) bool {
+func (r *rewrite) mention(stack []ast.Node) bool {
 	e := ast.Expr(stack[len(stack)-1].(*ast.Ident))
 	up := stack[:len(stack)-1]
 	if sel, ok := up[len(up)-1].(*ast.SelectorExpr); ok && sel.Sel == e {
@@ -126,17 +121,17 @@ func (r *rewrite) mention(pi *packageInfo, file *ast.File, stack []ast.Node) boo
 		if parent.Doc != nil {
 			r.declStart = parent.Doc.Pos()
 		}
-		return len(parent.Names) == 1 && r.declared(file, parent, parent.Type)
+		return len(parent.Names) == 1 && parent.Tag == nil && r.declared(parent, parent.Type)
 	case *ast.ValueSpec:
-		return r.valueSpec(file, parent, up, e)
+		return r.valueSpec(parent, up, e)
 	case *ast.KeyValueExpr:
-		return parent.Key == e && r.make(file, parent.Value, up)
+		return parent.Key == e && r.make(parent.Value, up)
 	case *ast.AssignStmt:
-		return r.assigned(pi, file, parent, e, up)
+		return r.assigned(parent, e, up)
 	case *ast.IndexExpr:
-		return parent.X == e && r.indexed(file, parent, up[:len(up)-1])
+		return parent.X == e && r.indexed(parent, up[:len(up)-1])
 	case *ast.CallExpr:
-		return r.builtin(parent, e, up[:len(up)-1])
+		return r.builtin(parent, e)
 	case *ast.RangeStmt:
 		if parent.X != e {
 			return false
@@ -147,8 +142,14 @@ func (r *rewrite) mention(pi *packageInfo, file *ast.File, stack []ast.Node) boo
 		}
 		r.edit(e.End(), e.End(), "."+method+"()")
 		return true
-	case *ast.BinaryExpr: // with nil
-		return (parent.Op == token.EQL || parent.Op == token.NEQ) && (isNil(parent.X) || isNil(parent.Y))
 	}
 	return false
+}
+
+// within reports whether a stack is in a loop over the map.
+func (r *rewrite) within(stack []ast.Node) bool {
+	return slices.ContainsFunc(stack, func(n ast.Node) bool {
+		loop, ok := n.(*ast.RangeStmt)
+		return ok && mentionsName(loop.X, r.c.v.Name())
+	})
 }

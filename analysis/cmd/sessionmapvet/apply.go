@@ -52,7 +52,7 @@ type edit struct {
 func editsOf(p *sessionleak.Program, fix sessionleak.Fix) []edit {
 	var list []edit
 	for _, e := range fix.Edits {
-		from, to := p.Position(e.Pos), p.Position(e.End)
+		from, to := p.Written(e.Pos), p.Written(e.End)
 		list = append(list, edit{from.Filename, from.Offset, to.Offset, e.Text})
 	}
 	return list
