@@ -49,6 +49,35 @@ func TestFix(t *testing.T) {
 	}
 }
 
+// TestFixWithoutLibrary fixes a program whose go.mod does not have the library yet.
+func TestFixWithoutLibrary(t *testing.T) {
+	t.Setenv("GOWORK", "off")
+	t.Setenv("GOFLAGS", "-mod=mod")
+	t.Setenv("GOPROXY", "off")
+	dir := t.TempDir()
+	goTool(t, dir, "mod", "init", "example.com/app")
+	source := `package app
+
+import "sync"
+
+type hub struct {
+	mu    sync.Mutex
+	users map[string]int
+}
+
+func newHub() *hub { return &hub{users: make(map[string]int)} }
+
+func (h *hub) hit(userID string) { h.users[userID]++ }
+`
+	name := filepath.Join(dir, "hub.go")
+	require.NoError(t, os.WriteFile(name, []byte(source), 0o666))
+	var out, errors bytes.Buffer
+	assert.Equal(t, nothing, run([]string{"-fix", "."}, dir, &out, &errors))
+	assert.Empty(t, out.String())
+	assert.Equal(t, "sessionmapvet: what is rewritten needs the library: go get github.com/sessionmap/sessionmap\n", errors.String())
+	assert.Contains(t, read(t, name), "sessionmap.MustNew[string, int]")
+}
+
 // unpack writes a program to a module that uses the library as it is in this repository.
 func unpack(t *testing.T, archive *txtar.Archive) (dir string, want map[string]string, left string) {
 	dir, want = t.TempDir(), make(map[string]string)

@@ -16,12 +16,7 @@ import (
 // program says what could not be read.
 func load(dir string, patterns []string, words sessionleak.Words) (*sessionleak.Program, error) {
 	fset := token.NewFileSet()
-	pkgs, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports | packages.NeedTypes |
-			packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes | packages.NeedModule | packages.NeedExportFile,
-		Dir:  dir,
-		Fset: fset,
-	}, patterns...)
+	pkgs, err := packagesOf(fset, dir, patterns, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +52,17 @@ func complaints(pkg *packages.Package) []packages.Error {
 		return placed
 	}
 	return pkg.Errors
+}
+
+// packagesOf reads packages, with the files in changed as they are there.
+func packagesOf(fset *token.FileSet, dir string, patterns []string, changed map[string][]byte) ([]*packages.Package, error) {
+	return packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports | packages.NeedTypes |
+			packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes | packages.NeedModule | packages.NeedExportFile,
+		Dir:     dir,
+		Fset:    fset,
+		Overlay: changed,
+	}, patterns...)
 }
 
 // inOrder returns the packages with each after those it imports.

@@ -8,6 +8,14 @@
 // What it reports is told in [github.com/sessionmap/sessionmap/analysis/sessionleak]. It looks at all packages that the
 // patterns name as one program, so name the whole module. Its status is 0 if there is nothing to report, 1 if there is, and 2
 // if the packages could not be read.
+//
+// What -fix writes needs the library: where the module does not require it yet, the command says so, and
+//
+//	go get github.com/sessionmap/sessionmap
+//
+// adds it. A fix is offered where the program does the same with it but for the bounds, which are for you to choose: a map that
+// is nil at first, that is encoded or printed with its struct, or that files use which are not looked at (tests, and code for
+// other platforms), stays as it is.
 package main
 
 import (
@@ -53,10 +61,11 @@ type command struct {
 	fix    bool
 	dir    string
 	out    io.Writer
+	errors io.Writer
 }
 
 func run(args []string, dir string, out, errors io.Writer) int {
-	c := &command{words: sessionleak.DefaultWords(), dir: dir, out: out}
+	c := &command{words: sessionleak.DefaultWords(), dir: dir, out: out, errors: errors}
 	flags := flag.NewFlagSet("sessionmapvet", flag.ContinueOnError)
 	flags.SetOutput(errors)
 	flags.Usage = func() {
@@ -122,7 +131,7 @@ func (c *command) run(patterns []string) (some bool, err error) {
 		if broken != nil {
 			return false, broken // nothing is rewritten that does not compile
 		}
-		if findings, err = c.apply(p, findings); err != nil {
+		if findings, err = c.apply(p, findings, patterns); err != nil {
 			return false, err
 		}
 	}
