@@ -66,12 +66,12 @@ func (r *rewrite) make(value ast.Expr, up []ast.Node) bool {
 	return true
 }
 
-// assigned edits an assignment to the map as a whole, which has to empty it. A loop over the map would go on over the old one.
-func (r *rewrite) assigned(as *ast.AssignStmt, e ast.Expr, up []ast.Node) bool {
-	if !r.clears || len(as.Lhs) != 1 || as.Lhs[0] != e || r.pi.emptyMap(as.Rhs[0]) == nil || r.within(up) {
+// assigned edits an assignment to the map as a whole, which has to empty it.
+func (r *rewrite) assigned(as *ast.AssignStmt, e ast.Expr) bool {
+	if !r.clears || len(as.Lhs) != 1 || as.Lhs[0] != e || r.pi.emptyMap(as.Rhs[0]) == nil {
 		return false
 	}
-	r.cleared = true
+	r.cleared = append(r.cleared, as)
 	r.edit(e.End(), as.End(), ".Clear()")
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"go/types"
 	"go/version"
+	"maps"
 	"slices"
 )
 
@@ -28,7 +29,8 @@ type rewrite struct {
 	decl      ast.Node  // the field, or the specification of the variable
 	declStart token.Pos // of the declaration, with its comment
 	made      []ast.Expr
-	cleared   bool                    // whether a new map has become Clear
+	cleared   []*ast.AssignStmt       // of new maps, which become Clear
+	loops     []*ast.RangeStmt        // over the map
 	stacks    map[ast.Expr][]ast.Node // around what is in made
 	files     map[*ast.File]bool      // those that need the library
 }
@@ -60,7 +62,7 @@ func (r *rewrite) all() bool {
 			}
 		}
 	}
-	if r.mapType == nil || len(r.made) == 0 || r.c.v.IsField() && !r.structAllows() {
+	if r.mapType == nil || len(r.made) == 0 || !r.loopsApart() || r.c.v.IsField() && !r.structAllows() {
 		return false
 	}
 	for file := range r.files {
@@ -127,7 +129,7 @@ func (r *rewrite) mention(stack []ast.Node) bool {
 	case *ast.KeyValueExpr:
 		return parent.Key == e && r.make(parent.Value, up)
 	case *ast.AssignStmt:
-		return r.assigned(parent, e, up)
+		return r.assigned(parent, e)
 	case *ast.IndexExpr:
 		return parent.X == e && r.indexed(parent, up[:len(up)-1])
 	case *ast.CallExpr:
@@ -136,6 +138,7 @@ func (r *rewrite) mention(stack []ast.Node) bool {
 		if parent.X != e {
 			return false
 		}
+		r.loops = append(r.loops, parent)
 		method := r.keys
 		if parent.Value != nil {
 			method = "All"
@@ -146,10 +149,40 @@ func (r *rewrite) mention(stack []ast.Node) bool {
 	return false
 }
 
-// within reports whether a stack is in a loop over the map.
-func (r *rewrite) within(stack []ast.Node) bool {
-	return slices.ContainsFunc(stack, func(n ast.Node) bool {
-		loop, ok := n.(*ast.RangeStmt)
-		return ok && mentionsName(loop.X, r.c.v.Name())
-	})
+// loopsApart reports whether no loop over the map comes to where a new map takes its place: the loop would go on over the old
+// one. A call through an interface is taken to be of any method of the name.
+func (r *rewrite) loopsApart() bool {
+	if len(r.cleared) == 0 {
+		return true
+	}
+	info := r.c.pkg.Info
+	replaces := make(map[*types.Func]bool)
+	comes := func(body ast.Node) bool {
+		return !walkStacks(body, func(stack []ast.Node) bool {
+			id, ok := stack[len(stack)-1].(*ast.Ident)
+			if !ok {
+				return !slices.ContainsFunc(r.cleared, func(as *ast.AssignStmt) bool { return as == stack[len(stack)-1] })
+			}
+			fn, ok := info.Uses[id].(*types.Func)
+			if !ok {
+				return true
+			}
+			recv := fn.Signature().Recv()
+			if recv == nil || !types.IsInterface(recv.Type()) {
+				return !replaces[fn.Origin()]
+			}
+			return !slices.ContainsFunc(slices.Collect(maps.Keys(replaces)), func(other *types.Func) bool { return other.Name() == fn.Name() })
+		})
+	}
+	for before := -1; before < len(replaces); {
+		before = len(replaces)
+		for _, file := range r.c.pkg.Files {
+			for _, d := range file.Decls {
+				if decl, ok := d.(*ast.FuncDecl); ok && decl.Body != nil && comes(decl.Body) {
+					replaces[info.Defs[decl.Name].(*types.Func)] = true
+				}
+			}
+		}
+	}
+	return !slices.ContainsFunc(r.loops, func(loop *ast.RangeStmt) bool { return comes(loop.Body) })
 }

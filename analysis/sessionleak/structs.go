@@ -66,18 +66,30 @@ func (r *rewrite) allows(stack []ast.Node) bool {
 	if lit, ok := e.(*ast.CompositeLit); ok && r.isStruct(deref(tv.Type)) && !slices.ContainsFunc(lit.Elts, r.isElement) {
 		return false
 	}
+	if call, ok := e.(*ast.CallExpr); ok && r.isStruct(deref(tv.Type)) && r.pi.Info.Types[call.Fun].IsType() && !isNil(call.Args[0]) &&
+		!r.isStruct(deref(r.pi.Info.TypeOf(call.Args[0]))) {
+		return false // one that had the same fields before
+	}
 	switch up := stack[:len(stack)-1]; {
 	case tv.IsType():
 		return !r.isStruct(tv.Type) || !mayBeZero(e, up)
-	case r.isStruct(tv.Type) && r.cleared && copied(e, up[len(up)-1]):
+	case r.isStruct(tv.Type) && len(r.cleared) > 0 && copied(e, up[len(up)-1]):
 		return false
 	case tv.IsValue() && !types.IsInterface(tv.Type) && r.leadsTo(tv.Type):
 		target, ok := r.pi.target(e, up)
-		if !ok {
-			return true
-		}
-		i, ok := target.Underlying().(*types.Interface)
-		return !ok || !r.c.v.Exported() && i.NumMethods() > 0
+		return !ok || r.allowsAs(tv.Type, target)
+	}
+	return true
+}
+
+// allowsAs judges the use of a value, which leads to the struct, as one of a type: it must not be another struct, which had the
+// same fields before, nor an interface that an encoder or a printer takes. Those take what is exported by any.
+func (r *rewrite) allowsAs(t, target types.Type) bool {
+	switch u := deref(target).Underlying().(type) {
+	case *types.Interface:
+		return !r.c.v.Exported() && u.NumMethods() > 0
+	case *types.Struct:
+		return r.isStruct(u) || !r.isStruct(deref(t))
 	}
 	return true
 }

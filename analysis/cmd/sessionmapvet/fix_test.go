@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
+
+	"github.com/sessionmap/sessionmap/analysis/sessionleak"
 )
 
 var update = flag.Bool("update", false, "write what the fixes make to testdata")
@@ -47,6 +50,24 @@ func TestFix(t *testing.T) {
 			assert.Equal(t, left, reports(out.String()), "after the fixes")
 		})
 	}
+}
+
+// TestNoFix looks at the programs in testdata/refused.txtar, which report what is named in left and get no fix for it: the
+// analyzer would offer it where nothing is compiled.
+func TestNoFix(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/refused.txtar")
+	require.NoError(t, err)
+	dir, _, left := unpack(t, archive)
+	p, err := load(dir, []string{"./..."}, sessionleak.DefaultWords())
+	require.NoError(t, err)
+	var found strings.Builder
+	for _, f := range p.Findings() {
+		name, _, _ := strings.Cut(f.Message, " ")
+		in := filepath.Base(filepath.Dir(p.Written(f.Pos).Filename))
+		fmt.Fprintf(&found, "%s: %s\n", in, name)
+		assert.Empty(t, f.Fixes, in)
+	}
+	assert.Equal(t, left, found.String())
 }
 
 // TestFixWithoutLibrary fixes a program whose go.mod does not have the library yet.
