@@ -47,6 +47,6 @@ func historical(c *container) bool {
 			return false
 		}
 	}
-	return hasWord(c.v.Name(), "history", "messages", "sessions", "clients", "conns", "connections", "transcript", "audit",
+	return hasWord(c.v.Name(), "history", "messages", "sessions", "users", "clients", "conns", "connections", "transcript", "audit",
 		"requests", "conversations", "visitors", "seen")
 }

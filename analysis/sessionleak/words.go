@@ -25,7 +25,8 @@ func DefaultWords() Words {
 			visitor visitors guest guests subscriber subscribers subscription subscriptions socket sockets websocket ws remote ip
 			addr nonce nonces ticket otp device call calls message messages msg job jobs run runs thread threads stream streams
 			room rooms lobby match transaction tx uuid xid ulid member members order lease leases login state
-			participant participants nick nicks identity identities`),
+			participant participants nick nicks identity identities email emails guild guilds author authors username usernames
+			channelid`),
 		Fixed: strings.Fields(`name names path type types kind method host region topic service services model models provider file
 			class tag tags field fields column table code version command commands event pkg package module format extension ext
 			status level scope category language lang locale schema pattern route mode role scheme op opcode driver plugin flag
@@ -76,9 +77,12 @@ const (
 func (w Words) judge(name string) evidence {
 	found := neutral
 	words := split(name)
-	for i, word := range words {
-		if len(word) == 1 && i+1 < len(words) && words[i+1] == "id" { // cID
-			word += "id"
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		if i+1 < len(words) && slices.Contains(w.Sessions, word+words[i+1]) { // cID, userName
+			found = session
+			i++
+			continue
 		}
 		if slices.Contains(w.Fixed, word) || slices.Contains(w.Fixed, strings.TrimSuffix(word, "s")) {
 			return fixed
@@ -206,6 +210,9 @@ func (f *function) calledKey(call *ast.CallExpr, depth int) evidence {
 	case *ast.Ident:
 		found = w.judge(fun.Name)
 	case *ast.SelectorExpr:
+		if fun.Sel.Name == "PathValue" || fun.Sel.Name == "URLParam" { // part of a path, but not a path
+			return f.arguments(call, depth)
+		}
 		found = w.judge(fun.Sel.Name)
 		if found != neutral {
 			break
@@ -227,8 +234,8 @@ func (f *function) calledKey(call *ast.CallExpr, depth int) evidence {
 }
 
 func (f *function) arguments(call *ast.CallExpr, depth int) evidence {
-	if len(call.Args) == 1 {
-		if v := f.pkg.Info.Types[call.Args[0]].Value; v != nil && v.Kind() == constant.String {
+	if n := len(call.Args); n > 0 && (n == 1 || nameOf(call.Fun) == "URLParam") { // of chi
+		if v := f.pkg.Info.Types[call.Args[n-1]].Value; v != nil && v.Kind() == constant.String {
 			return f.pkg.prog.Words.judge(strings.Map(letters, constant.StringVal(v)))
 		}
 	}

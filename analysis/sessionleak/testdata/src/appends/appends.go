@@ -9,6 +9,7 @@ type agent struct {
 	messages []string
 	recent   []string
 	clients  []func()
+	users    []string
 }
 
 func (a *agent) say(text string) {
@@ -20,6 +21,12 @@ func (a *agent) say(text string) {
 		a.messages = a.messages[1:]
 	}
 	a.recent = append(a.recent, text)
+}
+
+func (a *agent) Join(user string) {
+	a.mu.Lock()
+	a.users = append(a.users, user) // want `append: agent.users is only appended to`
+	a.mu.Unlock()
 }
 
 func (a *agent) reset() {

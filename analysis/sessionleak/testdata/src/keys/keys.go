@@ -3,6 +3,7 @@ package keys
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 )
@@ -146,4 +147,37 @@ func (v *values) set(key string, value any) {
 	v.session[key] = value
 	v.steps[key] = &stepState{}
 	v.mu.Unlock()
+}
+
+// People, and where they talk.
+type people struct {
+	mu       sync.Mutex
+	attempts map[string]int
+	mails    map[string]int
+	prefixes map[string]int
+	cooldown map[string]int
+	chosen   map[string]int
+	hosts    map[string]int
+	waiting  map[chan int]int
+	notify   map[string]int
+}
+
+func (p *people) note(userName, email, guildID, channelID, hostName, channel string, ch chan int) {
+	p.mu.Lock()
+	p.attempts[userName]++  // want `grows: people.attempts grows with userName`
+	p.mails[email]++        // want `grows: people.mails grows with email`
+	p.prefixes[guildID]++   // want `grows: people.prefixes grows with guildID`
+	p.cooldown[channelID]++ // want `grows: people.cooldown grows with channelID`
+	p.hosts[hostName]++
+	p.waiting[ch]++
+	p.notify[channel]++
+	p.mu.Unlock()
+}
+
+func (p *people) serve(r *http.Request) {
+	id, file := r.PathValue("session"), r.PathValue("file")
+	p.mu.Lock()
+	p.chosen[id]++ // want `grows: people.chosen grows with id`
+	p.hosts[file]++
+	p.mu.Unlock()
 }
