@@ -193,6 +193,8 @@ type access struct {
 	expr  ast.Expr // the key, or what is inserted into a slice
 	value ast.Expr // what is inserted
 	node  ast.Node
+
+	byCall bool // node is a call of the function that does it
 }
 
 type action int

@@ -11,51 +11,147 @@ import (
 )
 
 // returns reports functions that insert what they remove themselves before they end, but for some returns in between, or
-// for a panic of a function, or of an HTTP handler, that they were given.
+// for a panic of a function, or of an HTTP handler, that they were given. They may do either by a function of their own.
 func returns(p *Program) {
 	for _, v := range p.verdicts {
 		for _, in := range v.growth {
-			if p.evidence(v.c, in) != session {
-				continue
-			}
-			outs := ownRemovals(v.c, in)
-			if len(outs) == 0 {
-				continue
-			}
-			f := in.at.in
-			if missed := f.missed(in, outs); missed != nil {
-				p.report(Finding{Rule: RuleReturn, Pos: in.at.pos, Container: v.Container,
-					Message: fmt.Sprintf("%s[%s] is removed at the end of %s (%s), but not before the return at line %d: defer the removal",
-						v.c.name(), keyName(in.expr), f.name(), p.at([]Related{{Pos: outs[0].at.pos}}), p.Position(missed.Pos()).Line),
-					Related: []Related{{missed.Pos(), "returns without the removal"}, {outs[0].at.pos, "removes"}},
-				})
-			} else if call := f.calledBetween(in, outs); call != nil {
-				p.report(Finding{Rule: RuleReturn, Pos: in.at.pos, Container: v.Container,
-					Message: fmt.Sprintf("%s[%s] is removed at the end of %s (%s), but not if %s panics: defer the removal",
-						v.c.name(), keyName(in.expr), f.name(), p.at([]Related{{Pos: outs[0].at.pos}}), types.ExprString(call.Fun)),
-					Related: []Related{{call.Pos(), "may panic"}, {outs[0].at.pos, "removes"}},
-				})
+			p.returnsAfter(in, ownRemovals(v.c.accesses, in), v.c)
+		}
+		called := p.atCalls(v.c)
+		for _, in := range called {
+			outs := ownRemovals(called, in)
+			if in.what == grow && !p.duringSetup(in.at) && slices.ContainsFunc(append(outs, in), func(a access) bool { return a.byCall }) {
+				p.returnsAfter(in, outs, v.c)
 			}
 		}
 	}
 }
 
-// ownRemovals returns the removals of what in inserts, if they are all in the same function and none is deferred.
-func ownRemovals(c *container, in access) []access {
-	var outs []access
+func (p *Program) returnsAfter(in access, outs []access, c *container) {
+	if len(outs) == 0 || p.evidence(c, in) != session {
+		return
+	}
+	f := in.at.in
+	if missed := f.missed(in, outs); missed != nil {
+		p.report(Finding{Rule: RuleReturn, Pos: in.at.pos, Container: c.id,
+			Message: fmt.Sprintf("%s[%s] is removed at the end of %s (%s), but not before the return at line %d: defer the removal",
+				c.name(), keyName(in.expr), f.name(), p.at([]Related{{Pos: outs[0].at.pos}}), p.Position(missed.Pos()).Line),
+			Related: []Related{{missed.Pos(), "returns without the removal"}, {outs[0].at.pos, "removes"}},
+		})
+	} else if call := f.calledBetween(in, outs); call != nil {
+		p.report(Finding{Rule: RuleReturn, Pos: in.at.pos, Container: c.id,
+			Message: fmt.Sprintf("%s[%s] is removed at the end of %s (%s), but not if %s panics: defer the removal",
+				c.name(), keyName(in.expr), f.name(), p.at([]Related{{Pos: outs[0].at.pos}}), types.ExprString(call.Fun)),
+			Related: []Related{{call.Pos(), "may panic"}, {outs[0].at.pos, "removes"}},
+		})
+	}
+}
+
+// atCalls returns the accesses of a container, with those of functions that insert or remove what they are given put where these
+// are called, if all their calls are known.
+func (p *Program) atCalls(c *container) []access {
+	var all []access
 	for _, a := range c.accesses {
+		if calls, ok := a.atCalls(); ok && (a.what == grow || a.what == remove) {
+			all = append(all, calls...)
+		} else {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// atCalls returns an access for each call of the function that a is in; false if there may be others. A function that tells
+// whether it has inserted is none of these: its caller may return because it has not.
+func (a access) atCalls() ([]access, bool) {
+	g := a.at.in
+	if g.obj == nil || g.exported() || a.expr == nil || len(g.runs) == 0 {
+		return nil, false
+	}
+	if a.what == grow {
+		for v := range g.obj.Signature().Results().Variables() {
+			if t := v.Type().Underlying(); types.Implements(v.Type(), errorType) || types.Identical(t, types.Typ[types.Bool]) {
+				return nil, false
+			}
+		}
+	}
+	var all []access
+	for _, e := range g.runs {
+		call := e.at.in.callOf(g, e.at.pos)
+		if call == nil || e.how != called && e.how != deferred {
+			return nil, false
+		}
+		key := g.asCalled(a.expr, call)
+		if key == nil {
+			return nil, false
+		}
+		moved := a
+		moved.at, moved.node, moved.expr, moved.byCall = e.at, call, key, true
+		all = append(all, moved)
+	}
+	return all, true
+}
+
+// callOf returns the call of g at a position in f; nil if it is called otherwise, as by an interface.
+func (f *function) callOf(g *function, pos token.Pos) *ast.CallExpr {
+	for n := range f.enclosing(pos) {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if fn := f.callee(call); fn != nil && fn.Origin() == g.obj {
+				return call
+			}
+		}
+	}
+	return nil
+}
+
+// asCalled returns what a parameter of g, or a field of one, is to who calls it; nil for any other expression.
+func (g *function) asCalled(e ast.Expr, call *ast.CallExpr) ast.Expr {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		v := g.variable(e)
+		at := slices.Index(g.params, v)
+		if v == nil || at < 0 {
+			return nil
+		}
+		if at -= g.offset(g.obj); at >= 0 && at < len(call.Args) {
+			return call.Args[at]
+		} else if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && at < 0 {
+			return sel.X
+		}
+	case *ast.SelectorExpr:
+		if x := g.asCalled(e.X, call); x != nil {
+			return &ast.SelectorExpr{X: x, Sel: e.Sel}
+		}
+	}
+	return nil
+}
+
+// ownRemovals returns the removals of what in inserts, if they are all in the same function and none is deferred.
+func ownRemovals(all []access, in access) []access {
+	var outs []access
+	for _, a := range all {
 		switch {
 		case a.what == escape, a.what == bound, a.what == empty && a.at.in.outermost() != in.at.in.outermost() && !tearsDown(a.at.in) && !isMade(a.value):
 			return nil
 		case a.what != remove:
 		case a.at.in != in.at.in || a.at.in.defers(a.at.pos) || a.at.pos < in.at.pos || in.expr == nil || a.expr == nil ||
-			types.ExprString(a.expr) != types.ExprString(in.expr) || !withinScopes(in.at.scopes, a.at.scopes):
+			types.ExprString(a.expr) != types.ExprString(in.expr) || !withinScopes(in.at.scopes, a.at.scopes) || a.byCall && in.byCall && a.receiver() != in.receiver():
 			return nil
 		default:
 			outs = append(outs, a)
 		}
 	}
 	return outs
+}
+
+// receiver names what the call of an access is a method of.
+func (a access) receiver() string {
+	if call, ok := a.node.(*ast.CallExpr); ok {
+		if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok {
+			return types.ExprString(sel.X)
+		}
+	}
+	return ""
 }
 
 // withinScopes reports whether all scopes of the insertion are also around the removal, so that both are of one case.

@@ -123,3 +123,115 @@ func (f *inFlight) end(requestID string) {
 	delete(f.deferred, requestID)
 	f.mu.Unlock()
 }
+
+// Functions of their own insert and remove.
+type hub struct {
+	mu      sync.Mutex
+	conns   map[string]*conn
+	tried   map[string]bool
+	kept    map[string]bool
+	kicked  map[string]bool
+	twins   map[string]bool
+	noticed map[string]bool
+	other   *hub
+}
+
+type conn struct{ ID string }
+
+func (h *hub) add(c *conn) {
+	h.mu.Lock()
+	h.conns[c.ID] = c
+	h.mu.Unlock()
+}
+
+func (h *hub) remove(c *conn) {
+	h.mu.Lock()
+	delete(h.conns, c.ID)
+	h.mu.Unlock()
+}
+
+func (h *hub) Serve(c *conn) error {
+	h.add(c) // want `return: hub.conns\[c.ID\] is removed at the end of Serve \(returns.go:\d+\), but not before the return at line \d+: defer the removal`
+	if err := work(c.ID); err != nil {
+		return err
+	}
+	h.remove(c)
+	return nil
+}
+
+// One inserts by itself.
+func (h *hub) Watch(userID string) error {
+	h.mu.Lock()
+	h.noticed[userID] = true // want `return: hub.noticed\[userID\] is removed at the end of Watch \(returns.go:\d+\), but not before the return at line \d+: defer the removal`
+	h.mu.Unlock()
+	if err := work(userID); err != nil {
+		return err
+	}
+	h.forget(userID)
+	return nil
+}
+
+func (h *hub) forget(userID string) {
+	h.mu.Lock()
+	delete(h.noticed, userID)
+	h.mu.Unlock()
+}
+
+// ---- not reported ----
+
+// What could not be inserted need not be removed.
+func (h *hub) try(userID string) error {
+	if h.tried[userID] {
+		return errors.New("busy")
+	}
+	h.tried[userID] = true
+	return nil
+}
+
+func (h *hub) untry(userID string) { delete(h.tried, userID) }
+
+func (h *hub) Exclusive(userID string) error {
+	if err := h.try(userID); err != nil {
+		return err
+	}
+	h.untry(userID)
+	return nil
+}
+
+// The removal is deferred, by whoever calls what may return.
+func (h *hub) keep(userID string)   { h.kept[userID] = true }
+func (h *hub) unkeep(userID string) { delete(h.kept, userID) }
+
+func (h *hub) Keeping(userID string) error {
+	h.keep(userID)
+	defer h.unkeep(userID)
+	return work(userID)
+}
+
+// Another function removes too.
+func (h *hub) enter(userID string) { h.kicked[userID] = true }
+func (h *hub) leave(userID string) { delete(h.kicked, userID) }
+
+func (h *hub) Visit(userID string) error {
+	h.enter(userID)
+	if err := work(userID); err != nil {
+		return err
+	}
+	h.leave(userID)
+	return nil
+}
+
+func (h *hub) Kick(userID string) { h.leave(userID) }
+
+// What is removed is another's.
+func (h *hub) pair(userID string)   { h.twins[userID] = true }
+func (h *hub) unpair(userID string) { delete(h.twins, userID) }
+
+func (h *hub) Swap(userID string) error {
+	h.other.pair(userID)
+	if err := work(userID); err != nil {
+		return err
+	}
+	h.unpair(userID)
+	return nil
+}
