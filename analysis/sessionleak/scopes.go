@@ -81,7 +81,9 @@ func (f *function) before(to []scope, list []ast.Stmt, child ast.Node) []scope {
 				to = f.condition(to, s)
 			}
 		case *ast.SelectStmt:
-			to = append(to, scope{kind: ended, node: s})
+			if waits(s) {
+				to = append(to, scope{kind: ended, node: s})
+			}
 		case *ast.ForStmt:
 			if s.Cond == nil {
 				to = append(to, scope{kind: ended, node: s})
@@ -93,6 +95,21 @@ func (f *function) before(to []scope, list []ast.Stmt, child ast.Node) []scope {
 		}
 	}
 	return to
+}
+
+// waits reports whether a select waits for something to come, and does not only try, or send.
+func waits(s *ast.SelectStmt) bool {
+	some := false
+	for _, clause := range s.Body.List {
+		switch clause.(*ast.CommClause).Comm.(type) {
+		case nil: // default
+			return false
+		case *ast.SendStmt:
+		default:
+			some = true
+		}
+	}
+	return some
 }
 
 // leaves reports whether what comes after the block is not reached from it.

@@ -138,15 +138,22 @@ func (f *function) use(stack []ast.Node, outer []scope) (edge, bool) {
 				e.how, e.label = f.handedTo(parent)
 			}
 		case *ast.KeyValueExpr:
-			if id, ok := parent.Key.(*ast.Ident); ok {
+			if how, label, ok := f.handlerOf(parent.Key); ok {
+				e.how, e.label = how, label
+			} else if id, ok := parent.Key.(*ast.Ident); ok {
 				e.how, e.label = wayOfName(id.Name)
 			}
 		case *ast.AssignStmt:
 			if f.assignedTo(stack[:i+2]) != nil {
 				return edge{}, false // its uses tell
 			}
-			if sel, ok := parent.Lhs[0].(*ast.SelectorExpr); ok {
-				e.how, e.label = wayOfName(sel.Sel.Name)
+			switch to := parent.Lhs[0].(type) {
+			case *ast.SelectorExpr:
+				e.how, e.label = wayOfName(to.Sel.Name)
+			case *ast.IndexExpr:
+				if how, label, ok := f.handlerOf(to.Index); ok {
+					e.how, e.label = how, label
+				}
 			}
 		case *ast.ValueSpec:
 			return edge{}, false
@@ -182,6 +189,24 @@ func wayOfName(name string) (way, string) {
 	return handler, name
 }
 
+// handlerOf tells what a function is for that a map has under a key, if the key is the name of an event that ends something.
+func (f *function) handlerOf(key ast.Expr) (how way, label string, ok bool) {
+	label = f.eventLabel(key)
+	if label == "" {
+		return 0, "", false
+	}
+	return wayOfEvent("", label), label, true
+}
+
+// wayOfEvent tells what a function is for that is registered by a function of this name, for the event of a label. That something
+// in this process ends is not lost, unless the label is one of events that have the names of what they happen to.
+func wayOfEvent(name, label string) way {
+	if connectionEnds(name) || connectionEnds(strings.Map(letters, label)) && !strings.ContainsAny(label, ".:") {
+		return finally
+	}
+	return handler
+}
+
 // connectionEnds reports whether a hook's name says that it comes when something in this process ends, which is not lost.
 func connectionEnds(name string) bool {
 	return hasWord(name, "close", "closed", "disconnect", "disconnected", "done", "exit", "shutdown", "evict", "evicted", "eviction",
@@ -201,11 +226,11 @@ func (f *function) handedTo(call *ast.CallExpr) (how way, label string) {
 	case f.handlesHTTP(call):
 		return handler, f.eventOf(call, name)
 	}
-	for _, prefix := range []string{"On", "on", "Subscribe", "subscribe", "Listen", "AddListener", "AddEventListener", "Handle", "Watch", "AddHandler", "Bind"} {
+	for _, prefix := range []string{"On", "on", "Subscribe", "subscribe", "Listen", "AddListener", "AddEventListener", "Handle", "Watch", "AddHandler", "Bind", "QueueSubscribe", "RegisterHandler"} {
 		if rest, ok := strings.CutPrefix(name, prefix); ok && (rest == "" || !isLower(rest)) && name != "Once" {
 			label = f.eventOf(call, name)
-			if connectionEnds(name) || connectionEnds(strings.Map(letters, label)) && !strings.ContainsAny(label, ".:") {
-				return finally, ""
+			if how = wayOfEvent(name, label); how == finally {
+				label = ""
 			}
 			return handler, label
 		}

@@ -250,3 +250,58 @@ func (s *slotted) Unwatch(sessionID string, done chan struct{}) {
 		s.slot <- n
 	}
 }
+
+// Handlers that are registered by other names, or are in a map by the names of their events.
+type queue struct{}
+
+func (queue) QueueSubscribe(subject, group string, fn func(id string)) {}
+func (queue) RegisterHandler(event string, fn func(id string))         {}
+
+type table struct {
+	mu     sync.Mutex
+	on     map[string]func(id string)
+	agents map[string]int
+	users  map[string]int
+	peers  map[string]int
+	guests map[string]int
+	conns  map[string]int
+	tasks  map[string]int
+	rooms  map[string]int
+}
+
+func (t *table) Begin(agentID, userID, peerID, guestID, connID, taskID, roomID string) {
+	t.mu.Lock()
+	t.agents[agentID] = 1 // want `eventonly: table.agents grows with agentID and shrinks only by an event \(agent.deleted at`
+	t.users[userID] = 1   // want `eventonly: table.users grows with userID and shrinks only by an event \(user.deleted at`
+	t.peers[peerID] = 1   // want `eventonly: table.peers grows with peerID and shrinks only by an event \(peer.left at`
+	t.guests[guestID] = 1 // want `eventonly: table.guests grows with guestID and shrinks only by an event \(guest.left at`
+	t.conns[connID] = 1
+	t.tasks[taskID] = 1
+	t.rooms[roomID] = 1 // want `eventonly: table.rooms grows with roomID and shrinks only by an event \(room.deleted at`
+	t.mu.Unlock()
+}
+
+func (t *table) register(q queue) {
+	q.QueueSubscribe("agent.deleted", "group", func(agentID string) { delete(t.agents, agentID) })
+	q.RegisterHandler("user.deleted", func(userID string) { delete(t.users, userID) })
+	t.on = map[string]func(string){
+		"peer.left": t.left,
+		"closed":    func(connID string) { delete(t.conns, connID) }, // of the connection to the client
+		"task":      func(taskID string) { delete(t.tasks, taskID) },
+	}
+	t.on["guest.left"] = func(guestID string) { delete(t.guests, guestID) }
+	t.on["room.deleted"] = t.deleted
+}
+
+func (t *table) left(peerID string) { delete(t.peers, peerID) }
+
+// To try to send is not to wait for an end.
+func (t *table) deleted(roomID string) {
+	select {
+	case leaving <- roomID:
+	default:
+	}
+	delete(t.rooms, roomID)
+}
+
+var leaving = make(chan string)
