@@ -232,7 +232,7 @@ func (f *function) endless(pos token.Pos) bool {
 	for n := range f.enclosing(pos) {
 		switch n := n.(type) {
 		case *ast.ForStmt:
-			if n.Cond == nil {
+			if n.Cond == nil || n.Init == nil && n.Post == nil && f.untilTold(n.Cond) {
 				return true
 			}
 		case *ast.RangeStmt:
@@ -259,6 +259,23 @@ func (f *function) repeated(pos token.Pos) bool {
 		}
 	}
 	return false
+}
+
+// untilTold reports whether a condition is that a context has not ended, or that an atomic value is not set.
+func (f *function) untilTold(condition ast.Expr) bool {
+	told := false
+	ast.Inspect(condition, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if fn := f.callee(call); fn != nil {
+				switch fn.FullName() {
+				case "(context.Context).Err", "(*sync/atomic.Bool).Load":
+					told = true
+				}
+			}
+		}
+		return !told
+	})
+	return told
 }
 
 func (p *Program) mayBeSetup(f *function) bool {

@@ -1,7 +1,11 @@
 // Package setup has functions that insert while things are made, and others that only sound like it.
 package setup
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
 
 type client struct{ ID string }
 
@@ -51,6 +55,10 @@ type registry struct {
 	profiles map[string]string
 	intents  map[string]int
 	lines    map[string]int
+	feeds    map[string]int
+	polled   map[string]int
+	counted  map[string]int
+	listed   map[string]int
 }
 
 func (r *registry) Register(c *client) {
@@ -79,6 +87,27 @@ func (r *registry) readLoop(next func() string) {
 		r.lines[userID]++ // want `grows: registry.lines grows with userID and nothing removes from it`
 		r.mu.Unlock()
 	}
+}
+
+// A loop that goes on until it is told to end is none that sets up; one over what there is may be.
+func newFeed(ctx context.Context, closed *atomic.Bool, next func() string) *registry {
+	r := new(registry)
+	for ctx.Err() == nil {
+		userID := next()
+		r.feeds[userID] = 1 // want `grows: registry.feeds grows with userID and nothing removes from it`
+	}
+	for !closed.Load() {
+		userID := next()
+		r.polled[userID] = 1 // want `grows: registry.polled grows with userID and nothing removes from it`
+	}
+	for i := 0; i < 10; i++ {
+		userID := next()
+		r.counted[userID] = 1
+	}
+	for userID := next(); userID != ""; userID = next() {
+		r.listed[userID] = 1
+	}
+	return r
 }
 
 // A function in a package variable.
