@@ -250,7 +250,7 @@ func (f *function) condition(to []scope, n *ast.IfStmt) []scope {
 				add(bounded, "")
 			}
 		case *ast.CallExpr:
-			if name, _ := f.calleeName(x); name == "Since" || name == "Until" || name == "Before" || name == "After" || name == "Sub" || hasWord(name, "expired", "stale", "expire") {
+			if name, _ := f.calleeName(x); name == "Since" || name == "Until" || name == "Before" || name == "After" || name == "Sub" || name == "Unix" || name == "UnixMilli" || name == "UnixNano" || hasWord(name, "expired", "stale", "expire") {
 				add(expired, "")
 			}
 		case *ast.Ident:

@@ -140,3 +140,30 @@ func (c *counter) sweep() {
 		c.mu.Unlock()
 	}
 }
+
+// By seconds.
+type seconds struct {
+	mu       sync.Mutex
+	sessions map[string]*stamped
+}
+
+type stamped struct{ created int64 }
+
+func (s *seconds) Get(sessionID string) *stamped {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sessions[sessionID] == nil {
+		s.sessions[sessionID] = &stamped{created: time.Now().Unix()}
+	}
+	return s.sessions[sessionID]
+}
+
+func (s *seconds) run() {
+	for range time.Tick(time.Minute) {
+		for id, x := range s.sessions {
+			if time.Now().Unix()-x.created > 3600 {
+				delete(s.sessions, id) // want `created: seconds.sessions is swept by created, which no access renews: a session in use ends too`
+			}
+		}
+	}
+}
