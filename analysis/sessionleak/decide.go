@@ -2,6 +2,8 @@ package sessionleak
 
 import (
 	"cmp"
+	"go/ast"
+	"go/token"
 	"go/types"
 	"slices"
 	"strings"
@@ -83,7 +85,9 @@ func (p *Program) decide(c *container) (verdict, bool) {
 			v.found.add(found)
 			v.Removals = append(v.Removals, Related{a.at.pos, describe(found)})
 		case bound:
-			limited = &c.accesses[i]
+			if !p.unheeded(a) {
+				limited = &c.accesses[i]
+			}
 		case escape:
 			escaped = &c.accesses[i]
 		}
@@ -93,6 +97,37 @@ func (p *Program) decide(c *container) (verdict, bool) {
 	}
 	v.Rule, v.Reason = p.judge(c, &v, limited, escaped)
 	return v, true
+}
+
+// unheeded reports whether a comparison of a length is but the result of a function, of which nothing that calls it takes notice.
+func (p *Program) unheeded(a access) bool {
+	f := a.at.in
+	if f.obj == nil || f.exported() || len(f.runs) == 0 {
+		return false
+	}
+	returned := false
+	for n := range f.enclosing(a.node.Pos()) {
+		if n == a.node {
+			break
+		}
+		switch n.(type) {
+		case *ast.ReturnStmt:
+			returned = true
+		case *ast.CallExpr, *ast.FuncLit:
+			returned = false
+		}
+	}
+	return returned && !slices.ContainsFunc(f.runs, func(e edge) bool { return e.how != called || !e.at.in.drops(f, e.at.pos) })
+}
+
+// drops reports whether a call of g at a position in f is a statement: its results are not looked at.
+func (f *function) drops(g *function, pos token.Pos) bool {
+	for n := range f.enclosing(pos) {
+		if s, ok := n.(*ast.ExprStmt); ok && s.X == f.callOf(g, pos) {
+			return true
+		}
+	}
+	return false
 }
 
 // growsBeside reports whether what removes at a place also inserts, as a handler does that ends what it begins: that its event
@@ -123,6 +158,9 @@ func (p *Program) judge(c *container, v *verdict, limited, escaped *access) (rul
 		return "", "it is bounded"
 	}
 	v.growth = seen
+	if _, ok := v.found[byNothing]; ok && !slices.ContainsFunc(seen, func(a access) bool { return !p.byNothing(a.at) }) {
+		return "", "nothing calls what inserts, nor what removes"
+	}
 	reliable, lost := false, false
 	for l := range v.found {
 		reliable = reliable || !l.lost()
@@ -151,6 +189,13 @@ func (p *Program) judge(c *container, v *verdict, limited, escaped *access) (rul
 		return RuleEventOnly, "only an event removes from it"
 	}
 	return RuleLookup, "what has expired is removed only when it is asked for again"
+}
+
+// byNothing reports whether nothing makes a place run.
+func (p *Program) byNothing(at place) bool {
+	found := p.layersOf(at)
+	_, ok := found[byNothing]
+	return ok && len(found) == 1
 }
 
 func keyType(t types.Type) types.Type {

@@ -108,6 +108,8 @@ func (p *Program) reportVerdict(v verdict) {
 		f.Message = fmt.Sprintf("%s grows with %s and nothing removes from it", name, keyName(grown.expr))
 		if by, ok := v.found[byTeardown]; ok {
 			f.Message = fmt.Sprintf("%s grows with %s and nothing but %s empties it", name, keyName(grown.expr), by)
+		} else if by, ok := v.found[byNothing]; ok {
+			f.Message = fmt.Sprintf("%s grows with %s and nothing calls %s, which would remove from it", name, keyName(grown.expr), by)
 		}
 	case RuleSatellite:
 		f.Message = v.Reason

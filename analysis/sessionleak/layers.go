@@ -21,14 +21,15 @@ const (
 	byEvent                 // a message or an event
 	byLookup                // a look at the same key once it has expired
 	byTeardown              // the end of the container itself
+	byNothing               // the function is there, but nothing calls it
 )
 
-var layerNames = [...]string{"caller", "defer", "sweep", "end of work", "bound", "event", "lookup", "teardown"}
+var layerNames = [...]string{"caller", "defer", "sweep", "end of work", "bound", "event", "lookup", "teardown", "nothing"}
 
 func (l layer) String() string { return layerNames[l] }
 
 // lost reports whether a removal by this layer alone may never come.
-func (l layer) lost() bool { return l == byEvent || l == byLookup || l == byTeardown }
+func (l layer) lost() bool { return l >= byEvent }
 
 // layers maps those that a removal has to what they are called in the code.
 type layers map[layer]string
@@ -178,6 +179,9 @@ func (p *Program) runsBy(f *function) layers {
 			found.add(layers{byCaller: ""})
 		}
 	}
+	if f.unused() {
+		return layers{byNothing: f.name()}
+	}
 	if f.exported() || len(f.runs) == 0 {
 		if f.servesHTTP() && ends(f.name()) {
 			found.add(layers{byEvent: "the request that " + f.name() + " serves"})
@@ -186,6 +190,18 @@ func (p *Program) runsBy(f *function) layers {
 		found.add(layers{byCaller: f.name()})
 	}
 	return found
+}
+
+// unused reports whether nothing calls f, or uses it otherwise: its package would have to, as its name is not exported.
+func (f *function) unused() bool {
+	return f.obj != nil && len(f.runs) == 0 && !f.obj.Exported() && !f.isMain() && f.name() != "init" && !f.calledFromOutside()
+}
+
+// calledFromOutside reports whether a directive makes f known to C, or to the linker.
+func (f *function) calledFromOutside() bool {
+	return f.decl.Doc != nil && slices.ContainsFunc(f.decl.Doc.List, func(c *ast.Comment) bool {
+		return strings.HasPrefix(c.Text, "//export ") || strings.HasPrefix(c.Text, "//go:linkname ")
+	})
 }
 
 // servesHTTP reports whether f has the parameters of an HTTP handler.
@@ -227,7 +243,8 @@ func (p *Program) setup(f *function) bool {
 // duringSetup reports whether a place is reached while things are made: not in a loop without an end, such as that of a server.
 func (p *Program) duringSetup(at place) bool { return p.setup(at.in) && !at.in.endless(at.pos) }
 
-// endless reports whether a position is in a loop of f that has no condition, or goes on with a channel.
+// endless reports whether a position is in a loop of f that goes on until it is told to end: it has no condition but a context's,
+// or an atomic value's, or goes on with a channel.
 func (f *function) endless(pos token.Pos) bool {
 	for n := range f.enclosing(pos) {
 		switch n := n.(type) {
@@ -237,23 +254,6 @@ func (f *function) endless(pos token.Pos) bool {
 			}
 		case *ast.RangeStmt:
 			if _, isChan := under(f.pkg.Info.TypeOf(n.X)).(*types.Chan); isChan {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// repeated reports whether a position is in a loop of f that goes on for as long, or as many times, as it is told: what it calls
-// is no setup. One over what there is, such as the parts of a configuration, may be.
-func (f *function) repeated(pos token.Pos) bool {
-	for n := range f.enclosing(pos) {
-		switch n := n.(type) {
-		case *ast.ForStmt:
-			return true
-		case *ast.RangeStmt:
-			switch under(f.pkg.Info.TypeOf(n.X)).(type) {
-			case *types.Chan, *types.Basic, *types.Signature:
 				return true
 			}
 		}
@@ -276,6 +276,23 @@ func (f *function) untilTold(condition ast.Expr) bool {
 		return !told
 	})
 	return told
+}
+
+// repeated reports whether a position is in a loop of f that goes on for as long, or as many times, as it is told: what it calls
+// is no setup. One over what there is, such as the parts of a configuration, may be.
+func (f *function) repeated(pos token.Pos) bool {
+	for n := range f.enclosing(pos) {
+		switch n := n.(type) {
+		case *ast.ForStmt:
+			return true
+		case *ast.RangeStmt:
+			switch under(f.pkg.Info.TypeOf(n.X)).(type) {
+			case *types.Chan, *types.Basic, *types.Signature:
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (p *Program) mayBeSetup(f *function) bool {

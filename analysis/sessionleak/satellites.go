@@ -83,7 +83,7 @@ func (f *function) keyField(e ast.Expr) (string, *types.Var) {
 // cleaner returns a removal of a single key from c, in a function that does not insert it.
 func (p *Program) cleaner(c *container) *access {
 	for i, a := range c.accesses {
-		if a.what == remove && !slices.ContainsFunc(c.accesses, func(b access) bool { return b.what == grow && b.at.in == a.at.in }) {
+		if a.what == remove && !a.at.in.outermost().unused() && !slices.ContainsFunc(c.accesses, func(b access) bool { return b.what == grow && b.at.in == a.at.in }) {
 			return &c.accesses[i]
 		}
 	}

@@ -72,8 +72,8 @@ func (f *function) runsNamed(fn *types.Func, stack []ast.Node, outer []scope) {
 		return
 	}
 	e, ok := f.use(stack, outer)
-	if !ok {
-		return
+	if !ok { // it is in a variable
+		e = edge{how: stored, at: f.placeOf(stack, outer)}
 	}
 	u := use{run: e, of: fn.FullName()}
 	if recv := fn.Signature().Recv(); recv != nil && types.IsInterface(recv.Type()) {
@@ -232,7 +232,7 @@ func (f *function) handedTo(call *ast.CallExpr) (how way, label string) {
 			if how = wayOfEvent(name, label); how == finally {
 				label = ""
 			}
-			return handler, label
+			return how, label
 		}
 	}
 	if f.callsAtOnce(name, pkg) {

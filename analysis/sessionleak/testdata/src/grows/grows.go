@@ -394,3 +394,72 @@ func Book(userID string) {
 	defer seenMu.Unlock()
 	theLedger.book(userID)
 }
+
+// What would remove is there, but nothing calls it.
+type forgotten struct {
+	mu     sync.Mutex
+	peers  map[string]int
+	agents map[string]int
+	users  map[string]int
+	conns  map[string]int
+	rooms  map[string]int
+}
+
+func (f *forgotten) Join(peerID, agentID, userID, connID, roomID string) {
+	f.mu.Lock()
+	f.peers[peerID] = 1   // want `grows: forgotten.peers grows with peerID and nothing calls leave, which would remove from it`
+	f.agents[agentID] = 1 // want `grows: forgotten.agents grows with agentID and nothing calls retire, which would remove from it`
+	f.users[userID] = 1
+	f.conns[connID] = 1
+	f.rooms[roomID] = 1
+	f.mu.Unlock()
+}
+
+func (f *forgotten) leave(peerID string)   { delete(f.peers, peerID) }
+func (f *forgotten) retire(agentID string) { f.drop(agentID) }
+func (f *forgotten) drop(agentID string)   { delete(f.agents, agentID) }
+
+// These are called, or handed on, or known to others.
+func (f *forgotten) logout(userID string) { delete(f.users, userID) }
+func (f *forgotten) close(connID string)  { delete(f.conns, connID) }
+
+func (f *forgotten) Logout() (close func(string)) {
+	close = f.close
+	f.logout("")
+	return close
+}
+
+//export leaveRoom
+func leaveRoom(f *forgotten, roomID string) { delete(f.rooms, roomID) }
+
+// Whether a game may begin is told to nobody, or to who asks.
+type match struct {
+	mu      sync.Mutex
+	players map[string]int
+	guests  map[string]int
+}
+
+func (m *match) join(playerID, guestID string) (full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.players[playerID] = 1 // want `grows: match.players grows with playerID and nothing removes from it`
+	m.guests[guestID] = 1
+	return len(m.players) >= 2
+}
+
+func (m *match) full() bool { return len(m.guests) >= 2 }
+
+func (m *match) Join(playerID, guestID string) {
+	if !m.full() {
+		m.join(playerID, guestID)
+	}
+}
+
+// Neither what inserts nor what removes is called.
+type unused struct {
+	mu    sync.Mutex
+	peers map[string]int
+}
+
+func (u *unused) join(peerID string)  { u.peers[peerID] = 1 }
+func (u *unused) leave(peerID string) { delete(u.peers, peerID) }
