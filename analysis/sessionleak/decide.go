@@ -133,9 +133,8 @@ func (f *function) drops(g *function, pos token.Pos) bool {
 // growsBeside reports whether what removes at a place also inserts, as a handler does that ends what it begins: that its event
 // comes is certain then.
 func (c *container) growsBeside(at place) bool {
-	special := func(s scope) bool { return s.kind == event || s.kind == received || s.kind == expired }
-	return !slices.ContainsFunc(at.scopes, special) && slices.ContainsFunc(c.accesses, func(a access) bool {
-		return a.what == grow && a.at.in == at.in && !slices.ContainsFunc(a.at.scopes, special)
+	return slices.ContainsFunc(c.accesses, func(a access) bool {
+		return a.what == grow && a.at.in == at.in && withinScopes(a.at.scopes, at.scopes)
 	})
 }
 

@@ -7,7 +7,10 @@ import (
 
 // evidence judges an insertion by its key; where the key says nothing, by the container's name, and by its companions.
 func (p *Program) evidence(c *container, a access) evidence {
-	if a.key != neutral {
+	switch {
+	case a.ofAccount():
+		return fixed
+	case a.key != neutral:
 		return a.key
 	}
 	if key := p.Words.typ(keyType(c.typ)); key != neutral {
@@ -20,6 +23,16 @@ func (p *Program) evidence(c *container, a access) evidence {
 		return session
 	}
 	return neutral
+}
+
+// ofAccount reports whether what is inserted is a user, under the name of that user: those of a configuration have one.
+func (a access) ofAccount() bool {
+	sel, ok := a.expr.(*ast.SelectorExpr)
+	if !ok || a.value == nil || exprString(a.value) != exprString(sel.X) || !hasWord(sel.Sel.Name, "username", "name") {
+		return false
+	}
+	named, ok := deref(a.at.in.pkg.Info.TypeOf(a.value)).(*types.Named)
+	return ok && hasWord(named.Obj().Name(), "user", "account")
 }
 
 // holds judges a container by its name and by that of the type of its elements.

@@ -305,3 +305,29 @@ func (t *table) deleted(roomID string) {
 }
 
 var leaving = make(chan string)
+
+// What comes is ended where it has begun.
+type runner struct {
+	tasks   chan string
+	running map[string]bool
+	waiting map[string]bool
+}
+
+func (r *runner) Run() {
+	for {
+		select {
+		case taskID := <-r.tasks:
+			r.running[taskID] = true
+			process(taskID)
+			delete(r.running, taskID)
+		case taskID := <-leaving:
+			delete(r.waiting, taskID)
+		case taskID := <-joining:
+			r.waiting[taskID] = true // want `eventonly: runner.waiting grows with taskID and shrinks only by an event`
+		}
+	}
+}
+
+func process(string) {}
+
+var joining = make(chan string)

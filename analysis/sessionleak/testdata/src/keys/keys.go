@@ -86,6 +86,22 @@ func (r *registry) path(user string) {
 
 // ---- not reported ----
 
+// The accounts of a configuration.
+type User struct{ Username string }
+
+type accounts struct {
+	mu     sync.Mutex
+	users  map[string]*User
+	logins map[string]int
+}
+
+func (a *accounts) AddUser(u *User) {
+	a.mu.Lock()
+	a.users[u.Username] = u
+	a.logins[u.Username]++ // want `grows: accounts.logins grows with u.Username`
+	a.mu.Unlock()
+}
+
 type codec struct {
 	Name string
 	Rate int
