@@ -8,18 +8,19 @@ import (
 	"strings"
 )
 
-// satellites finds the maps that a cleanup of their neighbours forgets: the same struct, or package, and the same keys.
+// satellites finds the maps that a cleanup of their neighbours forgets: the same struct, or package, and the same keys. One that
+// an event removes from is forgotten all the same where what ends its neighbours can be relied upon.
 func (p *Program) satellites() {
 	for i := range p.verdicts {
 		v := &p.verdicts[i]
-		if v.Rule != RuleGrows || v.c.level > 0 {
+		if v.Rule != RuleGrows && v.Rule != RuleEventOnly || v.c.level > 0 {
 			continue
 		}
 		for _, w := range p.verdicts {
 			if w.c == v.c || w.c.level > 0 || w.c.owner != v.c.owner || w.c.pkg != v.c.pkg || !sameKeys(v, &w) {
 				continue
 			}
-			if by := p.cleaner(w.c); by != nil && !growsIn(v.c, by.at.in.outermost()) {
+			if by := p.cleaner(w.c); by != nil && !growsIn(v.c, by.at.in.outermost()) && (v.Rule == RuleGrows || p.reliable(by.at)) {
 				v.Rule = RuleSatellite
 				v.Reason = fmt.Sprintf("%s grows with %s, and %s (%s), which removes it from %s, forgets it here",
 					v.c.name(), keyName(v.growth[0].expr), by.at.in.outermost().name(), p.at([]Related{{Pos: by.at.pos}}), w.c.v.Name())
@@ -29,6 +30,16 @@ func (p *Program) satellites() {
 			}
 		}
 	}
+}
+
+// reliable reports whether a place is sure to be reached.
+func (p *Program) reliable(at place) bool {
+	for l := range p.layersOf(at) {
+		if !l.lost() {
+			return true
+		}
+	}
+	return false
 }
 
 // growsIn reports whether a function inserts into a container.

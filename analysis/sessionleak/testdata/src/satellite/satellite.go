@@ -120,3 +120,50 @@ func (s *state) Leave(c *conn) {
 	delete(s.conns, c.ID)
 	s.mu.Unlock()
 }
+
+// A map with a remover of its own, which an event calls, and which the end of its neighbours forgets.
+type chat struct {
+	mu      sync.Mutex
+	members map[string]*agent
+	typing  map[string]bool
+	muted   map[string]bool
+}
+
+type bus struct{}
+
+func (bus) On(name string, fn func(memberID string)) {}
+
+func (c *chat) join(memberID string, events bus) {
+	c.mu.Lock()
+	c.members[memberID] = new(agent)
+	c.mu.Unlock()
+	defer c.part(memberID)
+	events.On("typing.stopped", c.stop)
+	events.On("muted.ended", c.unmute)
+}
+
+func (c *chat) Type(memberID string) {
+	c.mu.Lock()
+	c.typing[memberID] = true // want `satellite: chat.typing grows with memberID, and part \(satellite.go:\d+\), which removes it from members, forgets it here`
+	c.muted[memberID] = true
+	c.mu.Unlock()
+}
+
+func (c *chat) stop(memberID string) {
+	c.mu.Lock()
+	delete(c.typing, memberID)
+	c.mu.Unlock()
+}
+
+func (c *chat) unmute(memberID string) {
+	c.mu.Lock()
+	delete(c.muted, memberID)
+	c.mu.Unlock()
+}
+
+func (c *chat) part(memberID string) {
+	c.mu.Lock()
+	delete(c.members, memberID)
+	delete(c.muted, memberID)
+	c.mu.Unlock()
+}
