@@ -16,7 +16,7 @@ func (p *Program) evidence(c *container, a access) evidence {
 	if key := p.Words.typ(keyType(c.typ)); key != neutral {
 		return key
 	}
-	if p.companions[c] {
+	if p.companions[c] || p.ofInstances(c) == session {
 		return session
 	}
 	if a.expr != nil && isID(a.expr) && p.holds(c) == session {

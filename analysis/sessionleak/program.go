@@ -39,6 +39,7 @@ type Program struct {
 	reported   map[*types.Var]bool
 	generated  map[string]bool // files that are read for what they remove only
 	remarks    remarks
+	instances  []instance
 }
 
 // NewProgram returns an empty program. If it is whole, all packages of a program are to be added; otherwise what other
@@ -227,6 +228,7 @@ func (p *Program) Add(files []*ast.File, pkg *types.Package, info *types.Info, g
 	for _, name := range pkg.Scope().Names() {
 		pi.fields(pkg.Scope().Lookup(name))
 	}
+	pi.addInstances()
 	for _, file := range files {
 		if strings.HasSuffix(p.fset.Position(file.Package).Filename, "_test.go") {
 			continue
