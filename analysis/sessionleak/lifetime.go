@@ -3,6 +3,7 @@ package sessionleak
 import (
 	"go/token"
 	"go/types"
+	"slices"
 	"strings"
 )
 
@@ -25,7 +26,28 @@ func (p *Program) longLived(c *container) bool {
 	if _, isVar := obj.(*types.Var); isVar {
 		return true
 	}
-	return (c.locked() || shared(obj.Type(), 2) || isVariable(obj)) && !p.inContext[obj] && !p.madeByRequest(obj)
+	return p.lasting(obj, c.locked()) || p.partOfLasting(obj)
+}
+
+// lasting reports whether the structs of a type last: several goroutines share them, or they are package variables, and they are
+// not those of a context or of a request.
+func (p *Program) lasting(obj types.Object, locked bool) bool {
+	return (locked || shared(obj.Type(), 2) || isVariable(obj)) && !p.inContext[obj] && !p.madeByRequest(obj)
+}
+
+// partOfLasting reports whether the structs of a type are but fields of others, which last.
+func (p *Program) partOfLasting(obj types.Object) bool {
+	wholes := p.wholes(obj.Type())
+	outermost := slices.DeleteFunc(slices.Clone(wholes), func(part types.Type) bool {
+		return slices.ContainsFunc(wholes, func(whole types.Type) bool { return hasPart(whole, part) })
+	})
+	return len(wholes) > 1 && len(outermost) > 0 && !slices.ContainsFunc(outermost, func(whole types.Type) bool {
+		named, ok := whole.(*types.Named)
+		return !ok || !p.lasting(named.Obj(), false)
+	}) && !slices.ContainsFunc(p.makes[obj], func(m making) bool {
+		held := p.holders(m.at.in, m.expr)
+		return held.handedOn || slices.ContainsFunc(held.vars, func(v *types.Var) bool { return !v.IsField() })
+	})
 }
 
 // locked reports whether a container can do without a lock: it is there for several goroutines.
@@ -39,6 +61,9 @@ func shared(t types.Type, depth int) bool {
 	}
 	for v := range s.Fields() {
 		ft := deref(v.Type())
+		if array, ok := ft.Underlying().(*types.Array); ok {
+			ft = deref(array.Elem())
+		}
 		if _, ok := ft.Underlying().(*types.Chan); ok {
 			return true
 		}

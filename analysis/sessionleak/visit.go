@@ -172,6 +172,9 @@ func (f *function) overwritten(star *ast.StarExpr, n ast.Node, here func() place
 func (f *function) insert(ix *ast.IndexExpr, value ast.Expr, n ast.Node, at place) {
 	c := f.containerOf(ix.X)
 	if c == nil || c.kind == slice {
+		if one := f.containerOf(ix); one != nil && one.kind == goMap { // of an array, or a slice, of maps
+			one.add(access{what: empty, at: at, value: value, node: n})
+		}
 		return
 	}
 	if f.updates(c, ix, at) {

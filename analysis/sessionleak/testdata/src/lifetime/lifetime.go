@@ -1,0 +1,129 @@
+// Package lifetime has containers whose structs do not say themselves how long they live.
+package lifetime
+
+import "sync"
+
+// ---- reported ----
+
+// A part of a struct with a lock.
+type table struct{ rows map[string]int }
+
+func (t *table) inc(userID string) {
+	t.rows[userID]++ // want `grows: table.rows grows with userID and nothing removes from it`
+}
+
+type server struct {
+	mu    sync.Mutex
+	table table
+}
+
+func newServer() *server { return &server{table: table{rows: make(map[string]int)}} }
+
+func (s *server) Serve(userID string) {
+	s.mu.Lock()
+	s.table.inc(userID)
+	s.mu.Unlock()
+}
+
+// A part of a part of a package variable without a lock.
+type leaf struct{ hits map[string]int }
+
+type branch struct{ leaf leaf }
+
+type tree struct{ branch branch }
+
+var oak tree
+
+func Hit(userID string) {
+	oak.branch.leaf.hits[userID]++ // want `grows: leaf.hits grows with userID and nothing removes from it`
+}
+
+// As many maps as locks.
+type sharded struct {
+	mu     [8]sync.Mutex
+	shards [8]map[string]int
+	resets [8]map[string]int
+}
+
+func newSharded() *sharded {
+	s := new(sharded)
+	for i := range s.shards {
+		s.shards[i] = make(map[string]int)
+	}
+	return s
+}
+
+func (s *sharded) Hit(userID string) {
+	i := len(userID) % 8
+	s.mu[i].Lock()
+	defer s.mu[i].Unlock()
+	s.shards[i][userID]++ // want `grows: sharded.shards\[…\] grows with userID and nothing removes from it`
+	s.resets[i][userID]++
+}
+
+// ---- not reported ----
+
+func (s *sharded) Reset(i int) {
+	s.mu[i].Lock()
+	s.resets[i] = make(map[string]int)
+	s.mu[i].Unlock()
+}
+
+// A part of a struct with a lock, and of one without.
+type counts struct{ users map[string]int }
+
+type shared struct {
+	mu     sync.Mutex
+	counts counts
+}
+
+type report struct{ counts counts }
+
+func (r *report) count(userID string) { r.counts.users[userID]++ }
+
+func (s *shared) count() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.users = nil
+}
+
+// A part that is also made on its own.
+type tally struct{ users map[string]int }
+
+type keeper struct {
+	mu    sync.Mutex
+	tally tally
+}
+
+func Tally(userIDs []string) int {
+	t := tally{users: make(map[string]int)}
+	for _, userID := range userIDs {
+		t.users[userID]++
+	}
+	return len(t.users)
+}
+
+// A part of what leaves another map.
+type seats struct{ taken map[string]bool }
+
+type room struct {
+	mu    sync.Mutex
+	seats seats
+}
+
+type house struct {
+	mu    sync.Mutex
+	rooms map[string]*room
+}
+
+func (h *house) Sit(roomID, userID string) {
+	h.mu.Lock()
+	h.rooms[roomID].seats.taken[userID] = true
+	h.mu.Unlock()
+}
+
+func (h *house) Close(roomID string) {
+	h.mu.Lock()
+	delete(h.rooms, roomID)
+	h.mu.Unlock()
+}
