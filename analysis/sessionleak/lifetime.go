@@ -10,13 +10,16 @@ import (
 // longLived reports whether a container is a package variable, or in a struct that is one or that several goroutines share.
 func (p *Program) longLived(c *container) bool {
 	if !c.v.IsField() {
-		return c.v.Pkg() != nil && c.v.Parent() == c.v.Pkg().Scope()
+		return c.v.Pkg() != nil && c.v.Parent() == c.v.Pkg().Scope() || p.keptByHandler(c.v)
 	}
 	if c.v.Pkg() == nil || c.owner == "" {
 		return false
 	}
 	if !p.added[c.v.Pkg()] {
 		return false
+	}
+	if local := c.pkg.local[c.v]; local != nil {
+		return (c.locked() || shared(local.Type(), 2)) && p.madeOnce(local)
 	}
 	top, _, _ := strings.Cut(c.owner, ".")
 	obj := c.v.Pkg().Scope().Lookup(top)

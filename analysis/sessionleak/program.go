@@ -40,6 +40,7 @@ type Program struct {
 	generated  map[string]bool // files that are read for what they remove only
 	remarks    remarks
 	instances  []instance
+	captured   map[*types.Var]*function // local variables of these that handlers of requests hold on to
 }
 
 // NewProgram returns an empty program. If it is whole, all packages of a program are to be added; otherwise what other
@@ -51,6 +52,7 @@ func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
 		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]making), stops: make(map[*types.Var]bool),
 		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
 		remarks: make(remarks), reported: make(map[*types.Var]bool), generated: make(map[string]bool),
+		captured: make(map[*types.Var]*function),
 	}
 }
 
@@ -59,10 +61,11 @@ type packageInfo struct {
 	prog   *Program
 	Types  *types.Package
 	Info   *types.Info
-	Files  []*ast.File           // that are looked at
-	Syntax []*ast.File           // all
-	owners map[*types.Var]string // the struct that a field belongs to
-	goMod  string                // the version of Go in go.mod, as 1.22
+	Files  []*ast.File                    // that are looked at
+	Syntax []*ast.File                    // all
+	owners map[*types.Var]string          // the struct that a field belongs to
+	local  map[*types.Var]*types.TypeName // of the fields of structs that are declared in functions
+	goMod  string                         // the version of Go in go.mod, as 1.22
 }
 
 // A function is a declared one, a literal, or what sets package variables.
@@ -223,11 +226,12 @@ func (p *Program) Written(pos token.Pos) token.Position { return p.fset.Position
 
 // Add takes up a package.
 func (p *Program) Add(files []*ast.File, pkg *types.Package, info *types.Info, goVersion string) {
-	pi := &packageInfo{prog: p, Types: pkg, Info: info, Syntax: files, owners: make(map[*types.Var]string), goMod: goVersion}
+	pi := &packageInfo{prog: p, Types: pkg, Info: info, Syntax: files, owners: make(map[*types.Var]string), local: make(map[*types.Var]*types.TypeName), goMod: goVersion}
 	p.packages, p.added[pkg] = append(p.packages, pi), true
 	for _, name := range pkg.Scope().Names() {
 		pi.fields(pkg.Scope().Lookup(name))
 	}
+	pi.localFields()
 	pi.addInstances()
 	for _, file := range files {
 		if strings.HasSuffix(p.fset.Position(file.Package).Filename, "_test.go") {
@@ -266,6 +270,22 @@ func (pi *packageInfo) fields(obj types.Object) {
 	}
 	if s, ok := tn.Type().Underlying().(*types.Struct); ok {
 		pi.fieldsOf(s, tn.Name())
+	}
+}
+
+// localFields notes the fields of structs that are declared in functions.
+func (pi *packageInfo) localFields() {
+	for _, obj := range pi.Info.Defs {
+		tn, ok := obj.(*types.TypeName)
+		if !ok || tn.IsAlias() || tn.Parent() == pi.Types.Scope() {
+			continue
+		}
+		if s, ok := tn.Type().Underlying().(*types.Struct); ok {
+			pi.fieldsOf(s, tn.Name())
+			for v := range s.Fields() {
+				pi.local[v] = tn
+			}
+		}
 	}
 }
 
@@ -339,7 +359,9 @@ func (p *Program) container(pi *packageInfo, r ref, typ types.Type) *container {
 		}
 	}
 	c := &container{id: id, v: v, typ: typ, kind: kindOf(typ), level: r.level, pkg: pi}
-	if v.IsField() {
+	if f := p.captured[v]; f != nil {
+		c.owner = f.name()
+	} else if v.IsField() {
 		c.owner = p.ownerOf(v)
 	}
 	p.containers[id] = c
@@ -356,6 +378,8 @@ func (p *Program) id(v *types.Var, level int) string {
 	switch {
 	case v.IsField():
 		owner = p.ownerOf(v) + "."
+	case p.captured[v] != nil:
+		owner = p.captured[v].name() + "."
 	case v.Pkg() == nil || v.Parent() != v.Pkg().Scope():
 		owner = p.Position(v.Pos()).String() + "." // a parameter or a local variable
 	}

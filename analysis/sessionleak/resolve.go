@@ -83,7 +83,7 @@ func (f *function) resolve(e ast.Expr) (ref, bool) {
 		if r, ok := f.aliases[v]; ok {
 			return r, true
 		}
-		if !f.isLocal(v) || f.isParameter(v) {
+		if !f.isLocal(v) || f.isParameter(v) || f.pkg.prog.captured[v] != nil {
 			return ref{v, 0}, true
 		}
 		if _, isChan := v.Type().Underlying().(*types.Chan); isChan {

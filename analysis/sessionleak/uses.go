@@ -5,6 +5,7 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -274,7 +275,20 @@ func (f *function) handlesHTTP(call *ast.CallExpr) bool {
 	return false
 }
 
+// isHTTPHandler reports whether a type is that of a function that serves requests, of the standard library or of a framework.
 func isHTTPHandler(t types.Type) bool {
 	sig, ok := t.Underlying().(*types.Signature)
-	return ok && sig.Params().Len() == 2 && sig.Params().At(0).Type().String() == "net/http.ResponseWriter"
+	if !ok || sig.Params().Len() == 0 {
+		return false
+	}
+	first := types.TypeString(deref(sig.Params().At(0).Type()), nil)
+	switch sig.Params().Len() {
+	case 1:
+		return framework.MatchString(first)
+	case 2:
+		return first == "net/http.ResponseWriter"
+	}
+	return false
 }
+
+var framework = regexp.MustCompile(`^github\.com/(gin-gonic/gin\.Context|labstack/echo(/v\d+)?\.Context|gofiber/fiber(/v\d+)?\.Ctx)$`)

@@ -94,7 +94,7 @@ func (f *function) assign(n *ast.AssignStmt, here func() place) {
 		if sel, ok := lhs.(*ast.SelectorExpr); ok {
 			f.setField(sel, rhs, here)
 		}
-		if id, ok := lhs.(*ast.Ident); ok && f.isLocalName(id) {
+		if id, ok := lhs.(*ast.Ident); ok && f.isLocalName(id) && (n.Tok == token.DEFINE || f.pkg.prog.captured[f.variable(id)] == nil) {
 			continue
 		}
 		c := f.containerOf(lhs)

@@ -8,6 +8,7 @@ import (
 // walk notes what a declared function, and the literals in it, do.
 func (f *function) walk() {
 	f.aliases, f.defined, f.locals = make(map[*types.Var]ref), make(map[*types.Var]ast.Expr), make(map[*types.Var]*function)
+	f.capture()
 	f.resolveLocals()
 	f.walkBody(nil)
 }
