@@ -21,6 +21,9 @@ func (f *function) call(n *ast.CallExpr, stack []ast.Node, here func() place) {
 			return
 		}
 	}
+	if f.publishes(n, here) {
+		return
+	}
 	sel, _ := ast.Unparen(n.Fun).(*ast.SelectorExpr)
 	if sel != nil && f.method(sel, n, stack, here) {
 		return

@@ -26,6 +26,8 @@ func (f *function) resolveLocals() {
 						f.bind(name, n.Values[i])
 					}
 				}
+			case *ast.CallExpr:
+				f.bindCopy(n)
 			case *ast.RangeStmt:
 				if r, ok := f.resolve(n.X); ok && n.Value != nil {
 					if id, ok := n.Value.(*ast.Ident); ok {
@@ -60,12 +62,17 @@ func (f *function) bind(lhs, rhs ast.Expr) {
 	if first := f.defined[v]; first == nil || f.pkg.Info.Types[first].Value != nil { // a constant is there to be replaced
 		f.defined[v] = rhs
 	}
-	if k := kindOf(v.Type()); k == other || k == slice {
+	if k := kindOf(v.Type()); (k == other || k == slice) && !pointsToMap(v.Type()) {
 		return
 	}
 	if r, ok := f.resolve(rhs); ok {
 		f.aliases[v] = r
 	}
+}
+
+func pointsToMap(t types.Type) bool {
+	p, ok := types.Unalias(t).(*types.Pointer)
+	return ok && kindOf(p.Elem()) == goMap
 }
 
 func (f *function) isLocal(v *types.Var) bool {
@@ -101,6 +108,10 @@ func (f *function) resolve(e ast.Expr) (ref, bool) {
 		}
 	case *ast.StarExpr:
 		return f.resolve(e.X)
+	case *ast.CallExpr:
+		if ptr, method := f.pointerOf(e); method == "Load" {
+			return f.resolve(ptr)
+		}
 	case *ast.UnaryExpr:
 		if e.Op == token.AND {
 			return f.resolve(e.X)
