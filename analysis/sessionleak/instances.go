@@ -39,6 +39,9 @@ func (p *Program) ofInstances(c *container) evidence {
 		return neutral
 	}
 	of := c.v.Pkg().Scope().Lookup(c.owner)
+	if of == nil || p.madeInPassing(of) {
+		return neutral
+	}
 	if slices.ContainsFunc(p.instances, func(i instance) bool {
 		return i.of == of && i.args.Len() > param.Index() && p.Words.typ(i.args.At(param.Index())) == session
 	}) {

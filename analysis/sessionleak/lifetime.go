@@ -46,7 +46,7 @@ func (p *Program) partOfLasting(obj types.Object) bool {
 	})
 	return len(wholes) > 1 && len(outermost) > 0 && !slices.ContainsFunc(outermost, func(whole types.Type) bool {
 		named, ok := whole.(*types.Named)
-		return !ok || !p.lasting(named.Obj(), false)
+		return !ok || !p.lasting(named.Obj(), false) || p.madeInPassing(named.Obj())
 	}) && !slices.ContainsFunc(p.makes[obj], func(m making) bool {
 		held := p.holders(m.at.in, m.expr)
 		return held.handedOn || slices.ContainsFunc(held.vars, func(v *types.Var) bool { return !v.IsField() })

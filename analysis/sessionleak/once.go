@@ -26,14 +26,43 @@ func (p *Program) madeOnce(obj types.Object) bool {
 // madeByRequest reports whether a struct is only ever made by HTTP handlers, which keep it in their variables: it ends with the
 // request.
 func (p *Program) madeByRequest(obj types.Object) bool {
-	makes := p.makes[obj]
-	return len(makes) > 0 && !slices.ContainsFunc(makes, func(m making) bool {
-		if !m.at.in.servesHTTP() {
-			return true
-		}
-		held := p.holders(m.at.in, m.expr)
-		return held.handedOn || slices.ContainsFunc(held.vars, func(v *types.Var) bool { return !m.at.in.isLocal(v) })
+	return p.madeWhere(obj, func(m making) bool { return m.at.in.servesHTTP() && p.keptLocal(m) })
+}
+
+// madeInPassing reports whether a struct is only ever made by functions that run again and again, and keep it in their variables,
+// of which no function in them knows.
+func (p *Program) madeInPassing(obj types.Object) bool {
+	return p.madeWhere(obj, func(m making) bool {
+		return !m.at.in.runsOnce(nil) && p.keptLocal(m) && !slices.ContainsFunc(p.holders(m.at.in, m.expr).vars, m.at.in.inLiteral)
 	})
+}
+
+// madeWhere reports whether a struct is made, and only as is said.
+func (p *Program) madeWhere(obj types.Object, so func(making) bool) bool {
+	makes := p.makes[obj]
+	return len(makes) > 0 && !slices.ContainsFunc(makes, func(m making) bool { return !so(m) })
+}
+
+// keptLocal reports whether what is made is kept in local variables, and not handed on.
+func (p *Program) keptLocal(m making) bool {
+	held := p.holders(m.at.in, m.expr)
+	return !held.handedOn && !slices.ContainsFunc(held.vars, func(v *types.Var) bool { return !m.at.in.isLocal(v) })
+}
+
+// inLiteral reports whether a function in f mentions a variable.
+func (f *function) inLiteral(v *types.Var) bool {
+	found := false
+	ast.Inspect(f.body, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.FuncLit); ok {
+			ast.Inspect(lit, func(n ast.Node) bool {
+				id, ok := n.(*ast.Ident)
+				found = found || ok && f.variable(id) == v
+				return !found
+			})
+		}
+		return !found
+	})
+	return found
 }
 
 // runsOnce reports whether a function runs once in a program, as init and main do, and what such functions call. Those that

@@ -9,7 +9,8 @@
 //
 // Each report is one of these rules, at the place of growth:
 //
-//   - grows: a map, a sync.Map or a generic concurrent map gains entries, and nothing removes, empties or bounds it.
+//   - grows: a map, a sync.Map or a generic concurrent map gains entries, and nothing removes, empties or bounds it; or what would
+//     is a function that nothing calls.
 //   - eventonly: what removes from it runs only when an event or a message comes: an entry whose event is lost stays.
 //   - lookup: what has expired is removed only when the same key is asked for again.
 //   - satellite: a function that ends a session removes it from the map's neighbours, and forgets this one.
@@ -23,10 +24,11 @@
 // # What counts as a session
 //
 // A key counts by the words in its name, in its type's name, and in what it was made from: sessionID, conn.RemoteAddr(), a
-// value of type UserID. [DefaultWords] has the words. A container counts as long-lived if it is a package variable, or a
-// field of a struct that several goroutines share, as its locks, atomics and channels show. It does not if its struct is a
-// value of a context, or of an HTTP handler alone, or is itself in a container from which something removes it. Packages for
-// tests are not looked at, and generated code only for what it removes.
+// value of type UserID, or what a generic struct is made for. [DefaultWords] has the words. A container counts as long-lived if
+// it is a package variable, or a local variable that an HTTP handler holds on to, or a field of a struct that several goroutines
+// share, as its locks, atomics and channels show, or that is part of such a struct. It does not if its struct is a value of a
+// context, or of an HTTP handler alone, or is itself in a container from which something removes it. Packages for tests are not
+// looked at, and generated code only for what it removes.
 //
 // # Silencing a report
 //

@@ -76,3 +76,23 @@ func (s *Store[K, V]) Remove(k K) {
 }
 
 var stored Store[SessionID, *session]
+
+// Made whenever a function is called, which keeps it to itself.
+type Set[K comparable] struct {
+	mu    sync.Mutex
+	items map[K]bool
+}
+
+func (s *Set[K]) Add(k K) {
+	s.mu.Lock()
+	s.items[k] = true
+	s.mu.Unlock()
+}
+
+func Unique(ids []SessionID) int {
+	set := Set[SessionID]{items: make(map[SessionID]bool)}
+	for _, id := range ids {
+		set.Add(id)
+	}
+	return len(set.items)
+}

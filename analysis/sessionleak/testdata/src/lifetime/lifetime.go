@@ -127,3 +127,34 @@ func (h *house) Close(roomID string) {
 	delete(h.rooms, roomID)
 	h.mu.Unlock()
 }
+
+// A part of what a function makes for itself, whenever it is called.
+type page struct{ users map[string]int }
+
+type job struct {
+	group sync.WaitGroup
+	page  page
+}
+
+func Render(userID string) {
+	j := &job{page: page{users: make(map[string]int)}}
+	j.page.users[userID]++
+	j.group.Wait()
+}
+
+// It goes on if a function knows of it.
+type feed struct{ users map[string]int }
+
+type source struct {
+	mu   sync.Mutex
+	feed feed
+}
+
+func Feed() (next func(userID string)) {
+	s := &source{feed: feed{users: make(map[string]int)}}
+	return func(userID string) {
+		s.mu.Lock()
+		s.feed.users[userID]++ // want `grows: feed.users grows with userID and nothing removes from it`
+		s.mu.Unlock()
+	}
+}
