@@ -25,7 +25,7 @@ func (f *function) pointerOf(call *ast.CallExpr) (ptr ast.Expr, method string) {
 // stored returns what a call makes an atomic.Pointer to a map point to: the map, without the & before it.
 func (f *function) stored(call *ast.CallExpr) (ptr, value ast.Expr) {
 	ptr, method := f.pointerOf(call)
-	if ptr == nil || !slices.Contains([]string{"Store", "Swap", "CompareAndSwap"}, method) {
+	if ptr == nil || len(call.Args) == 0 || !slices.Contains([]string{"Store", "Swap", "CompareAndSwap"}, method) {
 		return nil, nil
 	}
 	value = ast.Unparen(call.Args[len(call.Args)-1])
@@ -55,13 +55,15 @@ func (f *function) copied(v *types.Var) bool {
 	ast.Inspect(f.body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.AssignStmt:
-			if call, ok := ast.Unparen(n.Rhs[0]).(*ast.CallExpr); ok && is(n.Lhs[0]) {
-				name, pkg := f.calleeName(call)
-				found = found || name == "Clone" && pkg == "maps"
+			for i := range min(len(n.Lhs), len(n.Rhs)) {
+				if call, ok := ast.Unparen(n.Rhs[i]).(*ast.CallExpr); ok && is(n.Lhs[i]) {
+					name, pkg := f.calleeName(call)
+					found = found || name == "Clone" && pkg == "maps"
+				}
 			}
 		case *ast.CallExpr:
 			name, pkg := f.calleeName(n)
-			found = found || name == "Copy" && pkg == "maps" && is(n.Args[0])
+			found = found || name == "Copy" && pkg == "maps" && len(n.Args) == 2 && is(n.Args[0])
 		case *ast.RangeStmt:
 			if len(n.Body.List) == 1 {
 				as, ok := n.Body.List[0].(*ast.AssignStmt)

@@ -84,16 +84,43 @@ func outside(t types.Type) bool {
 func (p *Program) wholes(part types.Type) []types.Type {
 	all := []types.Type{part}
 	for i := 0; i < len(all); i++ {
-		for _, pi := range p.packages {
-			for _, name := range pi.Types.Scope().Names() {
-				whole, ok := pi.Types.Scope().Lookup(name).(*types.TypeName)
-				if ok && hasPart(whole.Type(), all[i]) && !slices.Contains(all, whole.Type()) {
-					all = append(all, whole.Type())
-				}
+		named, ok := all[i].(*types.Named)
+		if !ok {
+			continue
+		}
+		for _, whole := range p.partOf()[named.Origin().Obj()] {
+			if !slices.Contains(all, whole) {
+				all = append(all, whole)
 			}
 		}
 	}
 	return all
+}
+
+// partOf returns the structs that have a field for a value of another, by the other.
+func (p *Program) partOf() map[types.Object][]types.Type {
+	if p.structsWith != nil {
+		return p.structsWith
+	}
+	p.structsWith = make(map[types.Object][]types.Type)
+	for _, pi := range p.packages {
+		for _, name := range pi.Types.Scope().Names() {
+			whole, ok := pi.Types.Scope().Lookup(name).(*types.TypeName)
+			if !ok || whole.IsAlias() {
+				continue
+			}
+			s, ok := whole.Type().Underlying().(*types.Struct)
+			if !ok {
+				continue
+			}
+			for v := range s.Fields() {
+				if part, ok := types.Unalias(v.Type()).(*types.Named); ok {
+					p.structsWith[part.Origin().Obj()] = append(p.structsWith[part.Origin().Obj()], whole.Type())
+				}
+			}
+		}
+	}
+	return p.structsWith
 }
 
 // hasPart reports whether a struct has a field for a value of another, not for a pointer to one.

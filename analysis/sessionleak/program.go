@@ -13,34 +13,35 @@ type Program struct {
 	Words  Words
 	Covers map[string]bool // the paths of the packages that will be added
 
-	fset       *token.FileSet
-	whole      bool // all packages of the program are here, not one only
-	packages   []*packageInfo
-	functions  []*function
-	named      map[string]*function   // by types.Func.FullName
-	methods    map[string][]*function // by name
-	containers map[string]*container
-	order      []*container // containers as found
-	sends      map[string][]place
-	assigned   map[*types.Var][]assignment // to fields
-	makes      map[types.Object][]making   // of named structs
-	stops      map[*types.Var]bool         // fields of timers, tickers and cancel functions that something stops, or that are handed on
-	uses       []use
-	passed     []pass
-	imported   func(*types.Func) *Effects // what functions outside do to their parameters; may be nil
-	findings   []Finding
-	verdicts   []verdict
-	added      map[*types.Package]bool
-	inContext  map[types.Object]bool // types of values of contexts, which live as long as these
-	companions map[*container]bool   // that have the same keys as one of sessions
-	runBy      map[*function]layers  // of those that have been asked for
-	setsUp     map[*function]bool    // of those that have been asked for
-	done       bool
-	reported   map[*types.Var]bool
-	generated  map[string]bool // files that are read for what they remove only
-	remarks    remarks
-	instances  []instance
-	captured   map[*types.Var]*function // local variables of these that handlers of requests hold on to
+	fset        *token.FileSet
+	whole       bool // all packages of the program are here, not one only
+	packages    []*packageInfo
+	functions   []*function
+	named       map[string]*function   // by types.Func.FullName
+	methods     map[string][]*function // by name
+	containers  map[string]*container
+	order       []*container // containers as found
+	sends       map[string][]place
+	assigned    map[*types.Var][]assignment // to fields
+	makes       map[types.Object][]making   // of named structs
+	stops       map[*types.Var]bool         // fields of timers, tickers and cancel functions that something stops, or that are handed on
+	uses        []use
+	passed      []pass
+	imported    func(*types.Func) *Effects // what functions outside do to their parameters; may be nil
+	findings    []Finding
+	verdicts    []verdict
+	added       map[*types.Package]bool
+	inContext   map[types.Object]bool // types of values of contexts, which live as long as these
+	companions  map[*container]bool   // that have the same keys as one of sessions
+	runBy       map[*function]layers  // of those that have been asked for
+	setsUp      map[*function]bool    // of those that have been asked for
+	done        bool
+	reported    map[*types.Var]bool
+	generated   map[string]bool // files that are read for what they remove only
+	remarks     remarks
+	instances   []instance
+	structsWith map[types.Object][]types.Type // see partOf
+	captured    map[*types.Var]*function      // local variables of these that handlers of requests hold on to
 }
 
 // NewProgram returns an empty program. If it is whole, all packages of a program are to be added; otherwise what other
