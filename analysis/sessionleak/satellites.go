@@ -20,7 +20,7 @@ func (p *Program) satellites() {
 			if w.c == v.c || w.c.level > 0 || w.c.owner != v.c.owner || w.c.pkg != v.c.pkg || !sameKeys(v, &w) {
 				continue
 			}
-			if by := p.cleaner(w.c); by != nil && !growsIn(v.c, by.at.in.outermost()) && (v.Rule == RuleGrows || p.reliable(by.at)) {
+			if by := p.cleaner(w.c); by != nil && !changes(by.at.in.outermost(), v.c) && (v.Rule == RuleGrows || p.reliable(by.at)) {
 				v.Rule = RuleSatellite
 				v.Reason = fmt.Sprintf("%s grows with %s, and %s (%s), which removes it from %s, forgets it here",
 					v.c.name(), keyName(v.growth[0].expr), by.at.in.outermost().name(), p.at([]Related{{Pos: by.at.pos}}), w.c.v.Name())
@@ -42,9 +42,9 @@ func (p *Program) reliable(at place) bool {
 	return false
 }
 
-// growsIn reports whether a function inserts into a container.
-func growsIn(c *container, f *function) bool {
-	return slices.ContainsFunc(c.accesses, func(a access) bool { return a.what == grow && a.at.in.outermost() == f })
+// changes reports whether a function inserts into a container, or removes from it.
+func changes(f *function, c *container) bool {
+	return slices.ContainsFunc(c.accesses, func(a access) bool { return (a.what == grow || a.what == remove) && a.at.in.outermost() == f })
 }
 
 // sameKeys reports whether two containers have the same type of key and the same sort of key.
@@ -94,7 +94,7 @@ func (f *function) keyField(e ast.Expr) (string, *types.Var) {
 // cleaner returns a removal of a single key from c, in a function that does not insert it.
 func (p *Program) cleaner(c *container) *access {
 	for i, a := range c.accesses {
-		if a.what == remove && !a.at.in.outermost().unused() && !slices.ContainsFunc(c.accesses, func(b access) bool { return b.what == grow && b.at.in == a.at.in }) {
+		if a.what == remove && !slices.ContainsFunc(c.accesses, func(b access) bool { return b.what == grow && b.at.in == a.at.in }) {
 			return &c.accesses[i]
 		}
 	}

@@ -167,3 +167,24 @@ func (c *chat) part(memberID string) {
 	delete(c.muted, memberID)
 	c.mu.Unlock()
 }
+
+// What nothing calls forgets none of those that it removes from.
+type idle struct {
+	mu      sync.Mutex
+	players map[string]int
+	scores  map[string]int
+}
+
+func (i *idle) Enter(playerID string) {
+	i.mu.Lock()
+	i.players[playerID] = 1 // want `grows: idle.players grows with playerID and nothing calls leave, which would remove from it`
+	i.scores[playerID] = 1  // want `grows: idle.scores grows with playerID and nothing calls leave, which would remove from it`
+	i.mu.Unlock()
+}
+
+func (i *idle) leave(playerID string) {
+	i.mu.Lock()
+	delete(i.players, playerID)
+	delete(i.scores, playerID)
+	i.mu.Unlock()
+}
