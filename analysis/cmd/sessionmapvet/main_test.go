@@ -169,7 +169,7 @@ func TestSARIFFix(t *testing.T) {
 				}
 				for _, r := range change.Replacements {
 					at := r.DeletedRegion
-					require.True(t, merge(fixed, []edit{{file, offset(*at.StartLine, *at.StartColumn), offset(*at.EndLine, *at.EndColumn), *r.InsertedContent.Text}}))
+					require.True(t, merge(fixed, []edit{{file, offset(*at.StartLine, *at.StartColumn), offset(*at.EndLine, *at.EndColumn), *r.InsertedContent.Text}}, nil))
 				}
 			}
 		}

@@ -59,7 +59,7 @@ func (w *sarifWriter) fix(fix sessionleak.Fix) *sarif.Fix {
 	changes := make(map[string]*sarif.ArtifactChange)
 	made := sarif.NewFix().WithDescription(sarif.NewTextMessage(fix.Message))
 	for _, e := range fix.Edits {
-		from, to := w.p.Position(e.Pos), w.p.Position(e.End)
+		from, to := w.p.Written(e.Pos), w.p.Written(e.End)
 		change := changes[from.Filename]
 		if change == nil {
 			change = sarif.NewArtifactChange().WithArtifactLocation(w.artifact(from))
