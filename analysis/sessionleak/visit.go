@@ -99,7 +99,7 @@ func (f *function) assign(n *ast.AssignStmt, here func() place) {
 			continue
 		}
 		c := f.containerOf(lhs)
-		if c == nil {
+		if c == nil || f.copied(lhs) {
 			continue
 		}
 		if a, ok := f.appends(lhs, rhs); ok {
