@@ -3,7 +3,6 @@ package sessionleak
 import (
 	"fmt"
 	"go/ast"
-	"go/token"
 	"go/types"
 	"slices"
 	"strings"
@@ -107,39 +106,13 @@ func (p *Program) counts(t types.Type) bool {
 		basic, ok := v.Type().Underlying().(*types.Basic)
 		switch {
 		case ok && basic.Info()&types.IsNumeric != 0, strings.HasPrefix(name, "sync/atomic."):
-			counted = counted || p.counted(v.Origin())
+			c := p.counting(v.Origin())
+			counted = counted || c.up || c.down
 		case name != "time.Time" && !strings.HasPrefix(name, "sync."):
 			return false
 		}
 	}
 	return counted
-}
-
-// counted reports whether a field is counted up or down somewhere.
-func (p *Program) counted(field *types.Var) bool {
-	found := false
-	for _, pi := range p.packages {
-		for _, file := range pi.Files {
-			ast.Inspect(file, func(n ast.Node) bool {
-				var e ast.Expr
-				switch n := n.(type) {
-				case *ast.IncDecStmt:
-					e = n.X
-				case *ast.AssignStmt:
-					if n.Tok == token.ADD_ASSIGN || n.Tok == token.SUB_ASSIGN {
-						e = n.Lhs[0]
-					}
-				case *ast.CallExpr:
-					if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Add" {
-						e = sel.X
-					}
-				}
-				found = found || e != nil && pi.variable(e) == field
-				return !found
-			})
-		}
-	}
-	return found
 }
 
 // readElsewhere reports whether something else than the sweep looks an element up.

@@ -29,7 +29,8 @@ type Program struct {
 	passed     []pass
 	imported   func(*types.Func) *Effects // what functions outside do to their parameters; may be nil
 	findings   []Finding
-	verdicts   []verdict
+	verdicts   []verdict // on maps
+	others     []Verdict // on slices and caches
 	added      map[*types.Package]bool
 	inContext  map[types.Object]bool // types of values of contexts, which live as long as these
 	companions map[*container]bool   // that have the same keys as one of sessions
