@@ -132,6 +132,79 @@ func TestAudit(t *testing.T) {
 	assert.Equal(t, "map[string]int", reports[1].Type)
 }
 
+// TestAuditOthers has what is no map of sessions: slices, a cache of another library, and what is filled in set-up only.
+func TestAuditOthers(t *testing.T) {
+	const program = `
+-- go.mod --
+module example.com/app
+
+go 1.26
+
+require github.com/patrickmn/go-cache v1.0.0
+
+replace github.com/patrickmn/go-cache => ./go-cache
+-- go-cache/go.mod --
+module github.com/patrickmn/go-cache
+-- go-cache/cache.go --
+package cache
+
+import "time"
+
+type Cache struct{}
+
+func New(ttl, interval time.Duration) *Cache       { return nil }
+func (*Cache) SetDefault(key string, value any)    {}
+func (*Cache) Delete(key string)                   {}
+-- main.go --
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/patrickmn/go-cache"
+)
+
+var (
+	users    = make(map[string]int)
+	history  []string
+	recent   []string
+	tokens   = cache.New(time.Hour, time.Minute)
+	requests = cache.New(time.Hour, 0)
+)
+
+func main() {
+	for _, user := range []string{"a", "b"} {
+		users[user] = 1
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		history = append(history, r.URL.Path)
+		recent = append(recent, r.URL.Path)
+		if len(recent) > 10 {
+			recent = nil
+		}
+		tokens.SetDefault(r.URL.Path, 1)
+		tokens.Delete(r.URL.Path)
+	})
+	_ = http.ListenAndServe(":1", nil)
+}
+`
+	_, out, errors := vet(t, program, "-audit", "./...")
+	assert.Empty(t, errors)
+	var lines []string
+	for line := range strings.Lines(filepath.ToSlash(out)) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	assert.Equal(t, []string{
+		"CONTAINER TYPE DECLARED GROWS SHRINKS VERDICT",
+		"example.com/app.users map[string]int main.go:11:2 main.go:20 nowhere ok: it is filled in set-up only",
+		"example.com/app.history []string main.go:12:2 main.go:23 nowhere append: nothing takes from it",
+		"example.com/app.recent []string main.go:13:2 main.go:24 main.go:26 ok: it is emptied by: bound",
+		"example.com/app.tokens go-cache main.go:14:13 main.go:28 main.go:29 ok: it is bounded, or swept, by its own options",
+		"example.com/app.requests go-cache main.go:15:13 nowhere nowhere cache: this go-cache is made without a cleanup interval: what has expired is never removed",
+	}, lines)
+}
+
 // TestBad has each mistake named, and nothing printed.
 func TestBad(t *testing.T) {
 	for args, says := range map[string]string{

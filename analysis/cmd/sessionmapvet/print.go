@@ -111,7 +111,7 @@ func (c *command) sarifPlace(p *sessionleak.Program, at token.Pos) *sarif.Physic
 		WithRegion(sarif.NewRegion().WithStartLine(pos.Line).WithStartColumn(pos.Column))
 }
 
-// printAudit writes a table of all long-lived containers that grow.
+// printAudit writes a table of all long-lived maps and slices that grow, and of caches.
 func (c *command) printAudit(p *sessionleak.Program) error {
 	verdicts := p.Verdicts()
 	if c.format == "json" {
