@@ -205,6 +205,77 @@ func main() {
 	}, lines)
 }
 
+// TestCommand has programs that run to their end, which ends what they hold, and others.
+func TestCommand(t *testing.T) {
+	const program = `
+-- go.mod --
+module example.com/app
+
+go 1.26
+-- internal/seen/seen.go --
+package seen
+
+import "sync"
+
+type Set struct {
+	mu    sync.Mutex
+	users map[string]int
+}
+
+func (s *Set) Add(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users[userID]++
+}
+-- main.go --
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+
+	"example.com/app/internal/seen"
+)
+
+var (
+	_    = fmt.Sprint
+	_    = http.Get
+	_    = bufio.NewScanner
+	_    = os.Stdin
+	all  seen.Set
+	some = make(chan string)
+)
+
+func add(userID string) { all.Add(userID) }
+
+func main() {
+	go add("a")
+	BODY
+}
+`
+	for body, leaks := range map[string]bool{
+		`for i := 0; i < 9 && i != 7; i++ { go add(fmt.Sprint(i)) }`:             false,
+		`for _, name := range os.Args { go add(name) }`:                          false,
+		`_, _ = http.Get("http://example.com")`:                                  false,
+		`for in := bufio.NewScanner(os.Stdin); in.Scan(); { go add(in.Text()) }`: true,
+		`for { go add("b") }`:                true,
+		`for range some { go add("b") }`:     true,
+		`<-some`:                             true,
+		`select {}`:                          true,
+		`_ = http.ListenAndServe(":1", nil)`: true,
+	} {
+		_, out, errors := vet(t, strings.Replace(program, "BODY", body, 1), "./...")
+		assert.Empty(t, errors, body)
+		assert.Equal(t, leaks, strings.Contains(out, "grows: Set.users grows with userID"), "%s: %s", body, out)
+	}
+
+	// A library for another language has a main that does nothing.
+	_, out, _ := vet(t, strings.Replace(program, "\tgo add(\"a\")\n\tBODY\n", "", 1)+"\n//export login\nfunc login(userID string) { add(userID) }\n", "./...")
+	assert.Contains(t, out, "grows: Set.users grows with userID")
+}
+
 // TestBad has each mistake named, and nothing printed.
 func TestBad(t *testing.T) {
 	for args, says := range map[string]string{
