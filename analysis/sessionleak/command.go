@@ -7,49 +7,61 @@ import (
 	"slices"
 )
 
+// A command is a package main with all that it imports, directly or not.
+type command struct {
+	linked map[*types.Package]bool
+	ends   bool // it runs to its end
+}
+
 // endsSoon reports whether a container is in commands only that run to their end, which ends it: in package main, or in one that
 // nobody but these can import.
 func (p *Program) endsSoon(c *container) bool {
-	some := false
-	for _, pi := range p.packages {
-		if pi.Types.Name() != "main" || !slices.Contains(imports(pi.Types), c.pkg.Types) {
-			continue
-		}
-		if !p.runsToEnd(pi) {
-			return false
-		}
-		some = true
+	if c.pkg.Types.Name() != "main" && !(p.whole && internal(c.pkg.Types.Path())) {
+		return false
 	}
-	return some && (c.pkg.Types.Name() == "main" || p.whole && internal(c.pkg.Types.Path()))
+	if p.commands == nil {
+		p.commands = p.allCommands()
+	}
+	some, all := false, true
+	for _, m := range p.commands {
+		if m.linked[c.pkg.Types] {
+			some, all = true, all && m.ends
+		}
+	}
+	return some && all
 }
 
-// imports returns a package, and those that it imports, directly or not.
-func imports(pkg *types.Package) []*types.Package {
-	all := []*types.Package{pkg}
-	for i := 0; i < len(all); i++ {
-		for _, next := range all[i].Imports() {
-			if !slices.Contains(all, next) {
-				all = append(all, next)
-			}
+func (p *Program) allCommands() []command {
+	all := []command{}
+	for _, pi := range p.packages {
+		if pi.Types.Name() == "main" {
+			m := command{linked: make(map[*types.Package]bool)}
+			m.link(pi.Types)
+			m.ends = p.runsToEnd(m)
+			all = append(all, m)
 		}
 	}
 	return all
 }
 
+func (m command) link(pkg *types.Package) {
+	if !m.linked[pkg] {
+		m.linked[pkg] = true
+		for _, imported := range pkg.Imports() {
+			m.link(imported)
+		}
+	}
+}
+
 // runsToEnd reports whether a command, all of whose code is seen but for the standard library, has neither a server nor a loop
 // that goes on for as long as something comes.
-func (p *Program) runsToEnd(main *packageInfo) bool {
-	ends, known := p.toEnd[main]
-	if known {
-		return ends
+func (p *Program) runsToEnd(m command) bool {
+	for pkg := range m.linked {
+		if !p.added[pkg] && !p.standard(pkg) {
+			return false
+		}
 	}
-	linked := imports(main.Types)
-	ends = !slices.ContainsFunc(linked, func(pkg *types.Package) bool { return !p.added[pkg] && !p.standard(pkg) })
-	for _, f := range p.functions {
-		ends = ends && !(slices.Contains(linked, f.pkg.Types) && f.goesOn())
-	}
-	p.toEnd[main] = ends
-	return ends
+	return !slices.ContainsFunc(p.functions, func(f *function) bool { return m.linked[f.pkg.Types] && f.goesOn() })
 }
 
 // goesOn reports whether a function has a loop that may have no end, waits in main, or calls something that serves. A main that

@@ -36,7 +36,7 @@ type Program struct {
 	companions map[*container]bool   // that have the same keys as one of sessions
 	runBy      map[*function]layers  // of those that have been asked for
 	setsUp     map[*function]bool    // of those that have been asked for
-	toEnd      map[*packageInfo]bool // commands that run to their end, of those that have been asked for
+	commands   []command             // nil until one has been asked for
 	done       bool
 	reported   map[*types.Var]bool
 	generated  map[string]bool // files that are read for what they remove only
@@ -50,7 +50,7 @@ func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
 		Words: words, fset: fset, whole: whole,
 		named: make(map[string]*function), methods: make(map[string][]*function), containers: make(map[string]*container),
 		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]making), stops: make(map[*types.Var][]stopping),
-		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool), toEnd: make(map[*packageInfo]bool),
+		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
 		remarks: make(remarks), reported: make(map[*types.Var]bool), generated: make(map[string]bool),
 	}
 }

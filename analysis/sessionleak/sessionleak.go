@@ -25,8 +25,8 @@
 // A key counts by the words in its name, in its type's name, and in what it was made from: sessionID, conn.RemoteAddr(), a
 // value of type UserID. [DefaultWords] has the words. A container counts as long-lived if it is a package variable, or a
 // field of a struct that several goroutines share, as its locks, atomics and channels show. It does not if its struct is a
-// value of a context, or of an HTTP handler alone, or is itself in a container from which something removes it. Packages for
-// tests are not looked at, and generated code only for what it removes.
+// value of a context, or of an HTTP handler alone, or is itself in a container from which something removes it, or in a command
+// that runs to its end. Packages for tests are not looked at, and generated code only for what it removes.
 //
 // # Silencing a report
 //
