@@ -44,7 +44,7 @@ func (p *Program) forgotten(v verdict, field *types.Var, what string) {
 func (p *Program) setOpenly(field *types.Var) bool {
 	return slices.ContainsFunc(p.assigned[field], func(a assignment) bool { return a.value != nil && !isNil(a.value) }) &&
 		!slices.ContainsFunc(p.assigned[field], func(a assignment) bool {
-			return a.value != nil && (a.at.in.keeps(a.value, a.at.pos) || a.at.in.hasDeadline(a.value))
+			return a.value != nil && (a.at.in.keeps(a.value, a.at.pos, 3) || a.at.in.hasDeadline(a.value))
 		})
 }
 

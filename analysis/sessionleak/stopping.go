@@ -31,8 +31,8 @@ func (f *function) stopsHere(stack []ast.Node) bool {
 }
 
 // keeps reports whether f has a value in a variable that it stops itself, or hands on, besides storing it at a position: it calls
-// it later than that, or as it ends, or mentions it otherwise.
-func (f *function) keeps(value ast.Expr, stored token.Pos) bool {
+// it later than that, or as it ends, or mentions it otherwise. If it was given the value, those that call it may keep it so.
+func (f *function) keeps(value ast.Expr, stored token.Pos, depth int) bool {
 	id, ok := value.(*ast.Ident)
 	if !ok {
 		return false
@@ -41,7 +41,7 @@ func (f *function) keeps(value ast.Expr, stored token.Pos) bool {
 	if v == nil || !f.isLocal(v) {
 		return false
 	}
-	found := false
+	found := f.isParameter(v) && f.givenKept(v, depth-1)
 	var stack []ast.Node
 	ast.Inspect(f.outermost().body, func(n ast.Node) bool {
 		if n == nil {
@@ -64,6 +64,19 @@ func (f *function) keeps(value ast.Expr, stored token.Pos) bool {
 		return true
 	})
 	return found
+}
+
+// givenKept reports whether one of those that call f may keep what it is given in a parameter.
+func (f *function) givenKept(v *types.Var, depth int) bool {
+	index := slices.Index(f.params, v)
+	if depth == 0 || index < 0 || f.decl == nil || f.exported() || len(f.runs) == 0 {
+		return true
+	}
+	index -= f.offset(f.obj)
+	return slices.ContainsFunc(f.runs, func(e edge) bool {
+		i := slices.IndexFunc(e.at.in.calls, func(call *ast.CallExpr) bool { return call.Fun.Pos() <= e.at.pos && e.at.pos < call.Fun.End() })
+		return i < 0 || e.at.in == f || index >= len(e.at.in.calls[i].Args) || e.at.in.keeps(e.at.in.calls[i].Args[index], e.at.in.calls[i].Pos(), depth)
+	})
 }
 
 // leavesByTimer reports whether all that removes from a container is called by timers: they have fired then.
@@ -117,14 +130,17 @@ func (pi *packageInfo) receivesFrom(s ast.Stmt) *types.Var {
 // waysOut returns what may leave a loop: a return, a break or a goto, or a call that does not return.
 func waysOut(body ast.Node) []ast.Node {
 	var out []ast.Node
+	inner := token.NoPos // the end of a statement that a break without a label leaves instead
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncLit:
 			return false
+		case *ast.ForStmt, *ast.RangeStmt, *ast.SelectStmt, *ast.SwitchStmt, *ast.TypeSwitchStmt:
+			inner = max(inner, n.End())
 		case *ast.ReturnStmt:
 			out = append(out, n)
 		case *ast.BranchStmt:
-			if n.Label != nil && n.Tok != token.CONTINUE { // a break without one leaves the select
+			if n.Tok == token.GOTO || n.Tok == token.BREAK && (n.Label != nil || n.Pos() > inner) {
 				out = append(out, n)
 			}
 		case *ast.CallExpr:
@@ -148,17 +164,22 @@ func (p *Program) standard(pkg *types.Package) bool {
 
 // isAfterFunc reports whether a value comes of time.AfterFunc.
 func (f *function) isAfterFunc(e ast.Expr) bool {
-	if id, ok := e.(*ast.Ident); ok {
-		if v := f.variable(id); v != nil {
-			e = f.defined[v]
-		}
-	}
-	call, ok := e.(*ast.CallExpr)
+	call, ok := f.first(e).(*ast.CallExpr)
 	if !ok {
 		return false
 	}
 	name, pkg := f.calleeName(call)
 	return name == "AfterFunc" && pkg == "time"
+}
+
+// first returns what a local variable is first set to, and any other expression as it is.
+func (f *function) first(e ast.Expr) ast.Expr {
+	if id, ok := e.(*ast.Ident); ok {
+		if v := f.variable(id); v != nil {
+			return f.defined[v]
+		}
+	}
+	return e
 }
 
 // stopsOne reports whether f, or what it belongs to or calls or is called by, stops something of the sort.

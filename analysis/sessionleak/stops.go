@@ -85,7 +85,7 @@ func (p *Program) dropped(v verdict, what string) {
 	if what == "timer" && !slices.ContainsFunc(v.growth, func(a access) bool { return a.at.in.isAfterFunc(a.value) }) {
 		return // it fires once, and is gone
 	}
-	if slices.ContainsFunc(v.growth, func(a access) bool { return a.at.in.keeps(a.value, a.at.pos) }) {
+	if slices.ContainsFunc(v.growth, func(a access) bool { return a.at.in.keeps(a.value, a.at.pos, 3) }) {
 		return
 	}
 	for _, a := range v.c.accesses {
@@ -122,10 +122,10 @@ func (p *Program) neverStopped(v verdict, field *types.Var, what string) {
 	}
 	var set *assignment
 	for i, a := range p.assigned[field] {
-		if a.value == nil || isNil(a.value) || a.at.in.keeps(a.value, a.at.pos) {
+		if a.value == nil || isNil(a.value) || a.at.in.keeps(a.value, a.at.pos, 3) {
 			continue
 		}
-		if what == "timer" && !a.at.in.isAfterFunc(a.value) {
+		if what == "timer" && !a.at.in.isAfterFunc(a.value) || what == "channel" && !isMade(a.at.in.first(a.value)) {
 			continue
 		}
 		set = &p.assigned[field][i]

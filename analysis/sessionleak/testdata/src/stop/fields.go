@@ -48,6 +48,45 @@ func (r *runs) forget(jobID string) {
 	delete(r.byJob, jobID)
 }
 
+// One that is handed to what stores it is that of whoever made it.
+type calls struct {
+	mu    sync.Mutex
+	byID  map[string]*phoneCall
+	users map[string]*userCall
+}
+
+type phoneCall struct{ cancel context.CancelFunc }
+
+type userCall struct{ cancel context.CancelFunc }
+
+func (c *calls) serve(ctx context.Context, callID string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.add(callID, cancel)
+	_, leave := context.WithCancel(ctx)
+	c.addUser(callID, leave)
+	<-ctx.Done()
+}
+
+func (c *calls) add(callID string, cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byID[callID] = &phoneCall{cancel: cancel}
+}
+
+func (c *calls) addUser(callID string, cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users[callID] = &userCall{cancel: cancel} // want `stop: userCall.cancel is a cancel function that nothing has called when its userCall leaves calls.users`
+}
+
+func (c *calls) remove(callID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.byID, callID)
+	delete(c.users, callID)
+}
+
 // A timer that removes its own entry has fired when that leaves, unless something else removes it too.
 type codes struct {
 	mu      sync.Mutex
@@ -117,7 +156,45 @@ type workers struct {
 	clients map[string]*worker
 	peers   map[string]*closer
 	users   map[string]*closed
+	guests  map[string]*shared
+	players map[string]*broken
+	quit    chan struct{}
 }
+
+// It has the channel of all.
+type shared struct{ quit chan struct{} }
+
+func (s *shared) loop() {
+	for {
+		select {
+		case <-time.After(time.Minute):
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// It breaks off.
+type broken struct {
+	in   chan string
+	quit chan struct{}
+}
+
+func (b *broken) loop() {
+	for {
+		if <-b.in == "" {
+			break
+		}
+		select {
+		case <-time.After(time.Minute):
+			break
+		case <-b.quit:
+			return
+		}
+	}
+}
+
+func (w *workers) close() { close(w.quit) }
 
 type worker struct {
 	in   chan string
@@ -173,6 +250,12 @@ func (w *workers) start(clientID string) {
 	u := &closed{quit: make(chan struct{})}
 	w.users[clientID] = u
 	go u.loop()
+	g := &shared{quit: w.quit}
+	w.guests[clientID] = g
+	go g.loop()
+	b := &broken{in: make(chan string), quit: make(chan struct{})}
+	w.players[clientID] = b
+	go b.loop()
 }
 
 func (w *workers) Drop(clientID string) {
@@ -182,6 +265,8 @@ func (w *workers) Drop(clientID string) {
 	delete(w.peers, clientID)
 	close(w.users[clientID].quit)
 	delete(w.users, clientID)
+	delete(w.guests, clientID)
+	delete(w.players, clientID)
 }
 
 // One way out of a map stops what it removes, and another does not.
