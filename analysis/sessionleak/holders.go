@@ -173,12 +173,14 @@ func (pi *packageInfo) stackOf(e ast.Expr) []ast.Node {
 	return stack
 }
 
-// callsOf returns where methods of a library's types are called, or handed on, that may be those of a cache.
+// callsOf returns where methods of a library's types are called, or handed on, that may be those of a cache, be it through an
+// interface.
 func (p *Program) callsOf(path string, names []string, held holders) []Related {
 	var all []Related
 	for _, pi := range p.packages {
 		for sel, selection := range pi.Info.Selections {
-			if isMethod(selection.Obj(), path, names) && held.mayBe(pi, sel) {
+			if isMethod(selection.Obj(), path, names) && held.mayBe(pi, sel) ||
+				slices.Contains(names, sel.Sel.Name) && slices.Contains(held.vars, pi.variable(sel.X)) {
 				all = append(all, Related{sel.Pos(), sel.Sel.Name})
 			}
 		}

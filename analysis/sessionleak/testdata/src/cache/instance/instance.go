@@ -41,6 +41,14 @@ func startedToo() *ttlcache.Cache[string, int] {
 	return c
 }
 
+func startedForStore() *ttlcache.Cache[string, int] {
+	c := ttlcache.New(ttlcache.WithTTL[string, int](time.Hour))
+	go c.Start()
+	return c
+}
+
+type store interface{ Stop() }
+
 type loads struct{ byID *ttlcache.Cache[string, int] }
 
 // Whoever calls this one may stop it.
@@ -55,6 +63,8 @@ func Handle(ctx context.Context, sessionID string) {
 	newUnstopped().cache.Set(sessionID, 1, 0)
 	c := started()
 	defer c.Stop()
+	var s store = startedForStore()
+	defer s.Stop()
 	l := loads{byID: startedToo()}
 	l.byID.Set(sessionID, 1, 0)
 
