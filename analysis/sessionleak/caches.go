@@ -17,6 +17,7 @@ type cacheKind struct {
 	all               bool           // of zero: they have to be zero together
 	start, stop       []string       // methods; no stop where there is no goroutine or no way to stop it
 	takesField        bool           // bounds are fields of a struct
+	context           bool           // it ends with the context that is its first argument
 	set               string         // the method that may give a value a time to live of its own, as its last argument
 }
 
@@ -30,10 +31,14 @@ var cacheKinds = []cacheKind{
 	{path: "github.com/dgraph-io/ristretto", constructor: "NewCache", stop: []string{"Close"}},
 	{path: "github.com/dgraph-io/ristretto/v2", constructor: "NewCache", stop: []string{"Close"}},
 	{path: "github.com/allegro/bigcache/v3", constructor: "NewBigCache", stop: []string{"Close"}},
+	{path: "github.com/allegro/bigcache/v3", constructor: "New", context: true, stop: []string{"Close"}},
 	{path: "github.com/karlseguin/ccache/v3", constructor: "New", stop: []string{"Stop"}},
 	{path: "github.com/alexedwards/scs/v2/memstore", constructor: "New", stop: []string{"StopCleanup"}},
 	{path: "github.com/alexedwards/scs/v2/memstore", constructor: "NewWithCleanupInterval", stop: []string{"StopCleanup"}},
 }
+
+// filling are the methods of caches that insert.
+var filling = slices.Concat(inserting, []string{"Add", "SetDefault", "SetWithTTL", "Commit"})
 
 // caches reports caches that are made without a bound, or whose goroutine nothing stops.
 func caches(p *Program) {
@@ -46,31 +51,48 @@ func caches(p *Program) {
 
 var major = regexp.MustCompile(`/v\d+$`)
 
-// cache reports a call if it makes a cache that lacks something.
+// cache notes a call that makes a cache, and reports it if the cache lacks something.
 func (p *Program) cache(f *function, call *ast.CallExpr) {
 	fn := f.callee(call)
 	if fn == nil || fn.Pkg() == nil || fn.Signature().Recv() != nil {
 		return
 	}
 	for _, k := range cacheKinds {
-		if fn.Pkg().Path() != k.path || fn.Name() != k.constructor || f.pkg.Types == fn.Pkg() {
+		if fn.Pkg().Path() != k.path || fn.Name() != k.constructor || f.pkg.Types == fn.Pkg() || k.context && !f.background(call.Args[0]) {
 			continue
 		}
-		short := major.ReplaceAllString(k.path, "")
-		short = short[strings.LastIndex(short, "/")+1:]
 		held := p.holders(f, call)
-		if lacking := k.lacks(f, call); lacking != "" && !p.setsEach(k, held) {
-			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("this %s is made without %s", short, lacking)})
-			return
+		v := Verdict{Pos: call.Pos(), Type: k.name(), Reason: "it is bounded, or swept, by its own options",
+			Growth: p.callsOf(k.path, filling, held), Removals: p.callsOf(k.path, slices.Concat(removing, emptying), held)}
+		if len(held.vars) > 0 {
+			v.Container = p.id(held.vars[len(held.vars)-1], 0)
 		}
-		if len(k.start) > 0 && !p.callsMethod(k.path, k.start, held) {
-			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("%s is never called on this %s: what has expired is never removed", k.start[0], short)})
-			return
+		if message := p.cacheLacks(k, f, call, held); message != "" {
+			v.Rule, v.Reason = RuleCache, message
+			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: message})
 		}
-		if len(k.stop) > 0 && !f.runsOnce(nil) && !p.callsMethod(k.path, k.stop, held) {
-			p.report(Finding{Rule: RuleCache, Pos: call.Pos(), Message: fmt.Sprintf("%s is never called on this %s: its goroutine, and all it holds, stay for ever", k.stop[0], short)})
-		}
+		p.others = append(p.others, v)
 	}
+}
+
+// cacheLacks tells what is wrong with a cache; "" if nothing is.
+func (p *Program) cacheLacks(k cacheKind, f *function, call *ast.CallExpr, held holders) string {
+	if lacking := k.lacks(f, call); lacking != "" && !p.setsEach(k, held) {
+		return fmt.Sprintf("this %s is made without %s", k.name(), lacking)
+	}
+	if len(k.start) > 0 && !p.callsMethod(k.path, k.start, held) {
+		return fmt.Sprintf("%s is never called on this %s: what has expired is never removed", k.start[0], k.name())
+	}
+	if len(k.stop) > 0 && !f.runsOnce(nil) && !p.callsMethod(k.path, k.stop, held) {
+		return fmt.Sprintf("%s is never called on this %s: its goroutine, and all it holds, stay for ever", k.stop[0], k.name())
+	}
+	return ""
+}
+
+// name is that of the library.
+func (k cacheKind) name() string {
+	path := major.ReplaceAllString(k.path, "")
+	return path[strings.LastIndex(path, "/")+1:]
 }
 
 // lacks tells what a constructor call leaves out.
@@ -125,6 +147,16 @@ func (k cacheKind) lacksField(call *ast.CallExpr) string {
 		}
 	}
 	return "any of " + strings.Join(k.bounds, ", ")
+}
+
+// background reports whether a context is one without an end.
+func (f *function) background(ctx ast.Expr) bool {
+	call, ok := ast.Unparen(ctx).(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	name, pkg := f.calleeName(call)
+	return pkg == "context" && (name == "Background" || name == "TODO")
 }
 
 func (pi *packageInfo) isZeroOrLess(e ast.Expr) bool {

@@ -107,7 +107,7 @@ func (f *function) builtin(name string, n *ast.CallExpr, here func() place) {
 // method notes a call of a method of a container that is no plain map.
 func (f *function) method(sel *ast.SelectorExpr, n *ast.CallExpr, stack []ast.Node, here func() place) bool {
 	c := f.containerOf(sel.X)
-	if c == nil || c.kind != syncMap && c.kind != wrapper {
+	if c == nil || c.kind != wrapper && (c.kind != syncMap || f.ofCopy(sel.X)) {
 		return false
 	}
 	a := access{at: here(), node: n}
@@ -132,6 +132,27 @@ func (f *function) method(sel *ast.SelectorExpr, n *ast.CallExpr, stack []ast.No
 	}
 	c.add(a)
 	return true
+}
+
+// ofCopy reports whether an expression is a field of a struct that f was given as a value: what is done to it is done to a copy.
+func (f *function) ofCopy(e ast.Expr) bool {
+	for {
+		sel, ok := ast.Unparen(e).(*ast.SelectorExpr)
+		if !ok {
+			break
+		}
+		if s, ok := f.pkg.Info.Selections[sel]; !ok || s.Indirect() || isPointer(s.Type()) {
+			return false
+		}
+		e = sel.X
+	}
+	id, ok := ast.Unparen(e).(*ast.Ident)
+	return ok && f.variable(id) != nil && f.isParameter(f.variable(id)) && !isPointer(f.variable(id).Type())
+}
+
+func isPointer(t types.Type) bool {
+	_, ok := t.Underlying().(*types.Pointer)
+	return ok
 }
 
 // ranged reports whether the stack is within a Range over the container: what it stores there replaces what there is.

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/types"
 	"slices"
+	"strings"
 )
 
 // created reports sweeps that go by the time at which a session was made, though it is read later: those in use end too.
@@ -14,7 +15,7 @@ func created(p *Program) {
 			continue
 		}
 		elem := elemType(v.c.typ)
-		if elem == nil || !slices.ContainsFunc(v.growth, func(a access) bool { return p.evidence(v.c, a) == session }) {
+		if elem == nil || !slices.ContainsFunc(v.growth, func(a access) bool { return p.evidence(v.c, a) == session }) || slices.ContainsFunc(v.growth, byAddress) {
 			continue
 		}
 		for _, a := range v.c.accesses {
@@ -22,7 +23,7 @@ func created(p *Program) {
 				continue
 			}
 			field := a.at.in.sweptBy(a, deref(elem))
-			if field == nil || p.renewed(field) || usedLast(deref(elem)) || !p.readElsewhere(v.c, a) {
+			if field == nil || p.renewed(field) || usedLast(deref(elem)) || p.counts(deref(elem)) || !p.readElsewhere(v.c, a) {
 				continue
 			}
 			p.report(Finding{Rule: RuleCreated, Pos: a.at.pos, Container: v.Container,
@@ -88,6 +89,30 @@ func usedLast(t types.Type) bool {
 		}
 	}
 	return false
+}
+
+// byAddress reports whether a key is an address: what is kept of one, such as how often it has called, is for a time from its
+// first call.
+func byAddress(a access) bool {
+	return a.expr != nil && hasWord(strings.Map(letters, types.ExprString(a.expr)), "ip", "addr", "address", "host")
+}
+
+// counts reports whether a struct has nothing but times and numbers, one of which is counted up or down: it is for a window of
+// time, which ends however often it is used.
+func (p *Program) counts(t types.Type) bool {
+	counted := false
+	for v := range t.Underlying().(*types.Struct).Fields() {
+		name := types.TypeString(v.Type(), nil)
+		basic, ok := v.Type().Underlying().(*types.Basic)
+		switch {
+		case ok && basic.Info()&types.IsNumeric != 0, strings.HasPrefix(name, "sync/atomic."):
+			c := p.counting(v.Origin())
+			counted = counted || c.up || c.down
+		case name != "time.Time" && !strings.HasPrefix(name, "sync."):
+			return false
+		}
+	}
+	return counted
 }
 
 // readElsewhere reports whether something else than the sweep looks an element up.

@@ -51,13 +51,21 @@ type verdict struct {
 	beside *container // whose cleanup forgets this one
 }
 
+// onlySetup is why a container does not grow with sessions.
+const onlySetup = "it is filled in set-up only"
+
+func newVerdict(c *container) verdict {
+	v := verdict{c: c, found: make(layers)}
+	v.Container, v.Type, v.Pos = c.id, types.TypeString(c.typ, types.RelativeTo(c.pkg.Types)), c.v.Pos()
+	return v
+}
+
 // decide says what becomes of a container; false if it is none to speak of.
 func (p *Program) decide(c *container) (verdict, bool) {
 	if c.kind != goMap && c.kind != syncMap && c.kind != wrapper || p.forTests(c) || !p.longLived(c) {
 		return verdict{}, false
 	}
-	v := verdict{c: c, found: make(layers)}
-	v.Container, v.Type, v.Pos = c.id, types.TypeString(c.typ, types.RelativeTo(c.pkg.Types)), c.v.Pos()
+	v := newVerdict(c)
 	var escaped, limited *access
 	for i, a := range c.accesses {
 		switch a.what {
@@ -144,13 +152,16 @@ func tearsDown(f *function) bool {
 
 // judge returns the rule that a container breaks, or "" and why it breaks none.
 func (p *Program) judge(c *container, v *verdict, limited, escaped *access) (rule, reason string) {
+	later := slices.DeleteFunc(slices.Clone(v.growth), func(a access) bool { return p.duringSetup(a.at) })
 	var seen []access
-	for _, a := range v.growth {
-		if !p.duringSetup(a.at) && p.evidence(c, a) == session {
+	for _, a := range later {
+		if p.evidence(c, a) == session {
 			seen = append(seen, a)
 		}
 	}
 	switch {
+	case len(later) == 0:
+		return "", onlySetup
 	case len(seen) == 0:
 		return "", "its keys are not those of sessions"
 	case limited != nil:
@@ -217,12 +228,13 @@ func elemType(t types.Type) types.Type {
 	return nil
 }
 
-// Verdicts returns what becomes of each long-lived container that grows.
+// Verdicts returns what becomes of each long-lived container that grows, and of each cache of another library: the maps, then
+// the slices, then the caches.
 func (p *Program) Verdicts() []Verdict {
 	p.finish()
 	var all []Verdict
 	for _, v := range p.verdicts {
 		all = append(all, v.Verdict)
 	}
-	return all
+	return append(all, p.others...)
 }

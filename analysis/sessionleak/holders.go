@@ -1,6 +1,7 @@
 package sessionleak
 
 import (
+	"cmp"
 	"go/ast"
 	"go/types"
 	"slices"
@@ -9,6 +10,7 @@ import (
 // Holders are the variables and fields that a cache, or a struct, is found in. One that is also handed on may be anywhere.
 type holders struct {
 	vars     []*types.Var
+	returned []*types.Func // that return it
 	handedOn bool
 }
 
@@ -56,20 +58,88 @@ func (h *holders) follow(pi *packageInfo, e ast.Expr) {
 			if n.Value == child {
 				h.assigned(pi, n.Key)
 			}
-		case *ast.CallExpr, *ast.ReturnStmt, *ast.CompositeLit, *ast.SendStmt, *ast.IndexExpr:
+		case *ast.CompositeLit:
+			s, ok := deref(pi.Info.TypeOf(n)).Underlying().(*types.Struct)
+			if !ok {
+				h.handedOn = true
+			} else if at := slices.Index(n.Elts, child.(ast.Expr)); at >= 0 && at < s.NumFields() {
+				h.add(s.Field(at).Origin())
+			}
+		case *ast.ReturnStmt:
+			h.returns(pi, stack[:i], slices.Index(n.Results, child.(ast.Expr)))
+		case *ast.CallExpr, *ast.SendStmt, *ast.IndexExpr:
 			h.handedOn = true
 		}
 		return
 	}
 }
 
+// returns follows a value that is the first result of a function to where that is called.
+func (h *holders) returns(pi *packageInfo, stack []ast.Node, result int) {
+	p := pi.prog
+	var fn *types.Func
+	for _, n := range stack {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			fn, _ = pi.Info.Defs[n.Name].(*types.Func)
+		case *ast.FuncLit:
+			fn = nil
+		}
+	}
+	switch {
+	case fn == nil || result != 0 || fn.Signature().Recv() != nil || p.named[fn.FullName()] == nil || p.named[fn.FullName()].exported():
+		h.handedOn = true
+		return
+	case slices.Contains(h.returned, fn):
+		return
+	}
+	h.returned = append(h.returned, fn)
+	called := false
+	for _, pi := range p.packages {
+		for id, obj := range pi.Info.Uses {
+			if used, ok := obj.(*types.Func); ok && used.Origin() == fn {
+				called = true
+				if call := pi.callOf(id); call != nil {
+					h.follow(pi, call)
+				} else {
+					h.handedOn = true
+				}
+			}
+		}
+	}
+	h.handedOn = h.handedOn || !called // by what is not seen
+}
+
+// callOf returns the call of a function that is mentioned; nil if it is not called there.
+func (pi *packageInfo) callOf(mention *ast.Ident) *ast.CallExpr {
+	stack := pi.stackOf(mention)
+	for i := len(stack) - 2; i >= 0; i-- {
+		switch n := stack[i].(type) {
+		case *ast.SelectorExpr, *ast.IndexExpr, *ast.IndexListExpr, *ast.ParenExpr:
+			continue
+		case *ast.CallExpr:
+			if n.Fun == stack[i+1] {
+				return n
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
 func (h *holders) assigned(pi *packageInfo, to ast.Expr) {
 	v := pi.variable(to)
 	switch {
-	case v != nil && !slices.Contains(h.vars, v):
-		h.vars = append(h.vars, v)
-	case v == nil && types.ExprString(to) != "_":
+	case v != nil:
+		h.add(v)
+	case types.ExprString(to) != "_":
 		h.handedOn = true
+	}
+}
+
+func (h *holders) add(v *types.Var) {
+	if !slices.Contains(h.vars, v) {
+		h.vars = append(h.vars, v)
 	}
 }
 
@@ -106,19 +176,28 @@ func (pi *packageInfo) stackOf(e ast.Expr) []ast.Node {
 	return stack
 }
 
+// callsOf returns where methods of a library's types are called, or handed on, that may be those of a cache, be it through an
+// interface.
+func (p *Program) callsOf(path string, names []string, held holders) []Related {
+	var all []Related
+	for _, pi := range p.packages {
+		for sel, selection := range pi.Info.Selections {
+			if isMethod(selection.Obj(), path, names) && held.mayBe(pi, sel) ||
+				slices.Contains(names, sel.Sel.Name) && slices.Contains(held.vars, pi.variable(sel.X)) {
+				all = append(all, Related{sel.Pos(), sel.Sel.Name})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Related) int { return cmp.Compare(a.Pos, b.Pos) })
+	return all
+}
+
 // callsMethod reports whether one of the methods of a library's types is called, or handed on, that may be that of a cache.
 func (p *Program) callsMethod(path string, names []string, held holders) bool {
 	if held.handedOn && !p.whole {
 		return true
 	}
-	for _, pi := range p.packages {
-		for sel, selection := range pi.Info.Selections {
-			if isMethod(selection.Obj(), path, names) && held.mayBe(pi, sel) {
-				return true
-			}
-		}
-	}
-	return false
+	return len(p.callsOf(path, names, held)) > 0
 }
 
 func isMethod(obj types.Object, path string, names []string) bool {

@@ -89,9 +89,12 @@ func (p *Program) layersBut(at place, channels []string) layers {
 		}
 	}
 	found := maps.Clone(p.layersOfFunction(at.in))
-	if _, ok := found[byCaller]; ok && lookup {
-		delete(found, byCaller)
-		found[byLookup] = ""
+	if lookup { // whoever asks for the key, be it a caller or a request
+		before := len(found)
+		maps.DeleteFunc(found, func(l layer, _ string) bool { return l == byCaller || l == byEvent })
+		if len(found) < before {
+			found[byLookup] = ""
+		}
 	}
 	return found
 }

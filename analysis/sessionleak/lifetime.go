@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// longLived reports whether a container is a package variable, or in a struct that is one or that several goroutines share.
+// longLived reports whether a container is a package variable, or in a struct that is one or that several goroutines share, of a
+// program that goes on.
 func (p *Program) longLived(c *container) bool {
+	if p.endsSoon(c) {
+		return false
+	}
 	if !c.v.IsField() {
 		return c.v.Pkg() != nil && c.v.Parent() == c.v.Pkg().Scope() || p.keptByHandler(c.v)
 	}

@@ -57,19 +57,9 @@ func (f *function) doneOnce() bool {
 
 // whereNil reports whether a position is reached only if a container is nil, or has nothing in it.
 func (f *function) whereNil(c *container, pos token.Pos) bool {
-	for n := range f.enclosing(pos) {
-		switch n := n.(type) {
-		case *ast.IfStmt:
-			if pos >= n.Body.Pos() && pos < n.Body.End() && f.testsNil(c, n.Cond, token.EQL, token.LAND) ||
-				n.Else != nil && pos >= n.Else.Pos() && f.testsNil(c, n.Cond, token.NEQ, token.LOR) {
-				return true
-			}
-		case *ast.BlockStmt:
-			for _, s := range n.List {
-				if ifs, ok := s.(*ast.IfStmt); ok && ifs.End() <= pos && leaves(ifs.Body) && f.testsNil(c, ifs.Cond, token.NEQ, token.LOR) {
-					return true
-				}
-			}
+	for cond, is := range f.decided(pos) {
+		if is && f.testsNil(c, cond, token.EQL, token.LAND) || !is && f.testsNil(c, cond, token.NEQ, token.LOR) {
+			return true
 		}
 	}
 	return false

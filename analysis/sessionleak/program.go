@@ -24,17 +24,19 @@ type Program struct {
 	sends       map[string][]place
 	assigned    map[*types.Var][]assignment // to fields
 	makes       map[types.Object][]making   // of named structs
-	stops       map[*types.Var]bool         // fields of timers, tickers and cancel functions that something stops, or that are handed on
+	stops       map[*types.Var][]stopping   // of fields of timers, tickers, cancel functions and channels
 	uses        []use
 	passed      []pass
 	imported    func(*types.Func) *Effects // what functions outside do to their parameters; may be nil
 	findings    []Finding
-	verdicts    []verdict
+	verdicts    []verdict // on maps
+	others      []Verdict // on slices and caches
 	added       map[*types.Package]bool
 	inContext   map[types.Object]bool // types of values of contexts, which live as long as these
 	companions  map[*container]bool   // that have the same keys as one of sessions
 	runBy       map[*function]layers  // of those that have been asked for
 	setsUp      map[*function]bool    // of those that have been asked for
+	commands    []command             // nil until one has been asked for
 	done        bool
 	reported    map[*types.Var]bool
 	generated   map[string]bool // files that are read for what they remove only
@@ -50,7 +52,7 @@ func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
 	return &Program{
 		Words: words, fset: fset, whole: whole,
 		named: make(map[string]*function), methods: make(map[string][]*function), containers: make(map[string]*container),
-		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]making), stops: make(map[*types.Var]bool),
+		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]making), stops: make(map[*types.Var][]stopping),
 		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
 		remarks: make(remarks), reported: make(map[*types.Var]bool), generated: make(map[string]bool),
 		captured: make(map[*types.Var]*function),

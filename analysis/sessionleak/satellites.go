@@ -20,7 +20,7 @@ func (p *Program) satellites() {
 			if w.c == v.c || w.c.level > 0 || w.c.owner != v.c.owner || w.c.pkg != v.c.pkg || !sameKeys(v, &w) {
 				continue
 			}
-			if by := p.cleaner(w.c); by != nil && !changes(by.at.in.outermost(), v.c) && (v.Rule == RuleGrows || p.reliable(by.at)) {
+			if by := p.cleaner(w.c); by != nil && !by.at.in.outermost().does(v.c, grow, remove) && (v.Rule == RuleGrows || p.reliable(by.at)) {
 				v.Rule = RuleSatellite
 				v.Reason = fmt.Sprintf("%s grows with %s, and %s (%s), which removes it from %s, forgets it here",
 					v.c.name(), keyName(v.growth[0].expr), by.at.in.outermost().name(), p.at([]Related{{Pos: by.at.pos}}), w.c.v.Name())
@@ -42,9 +42,9 @@ func (p *Program) reliable(at place) bool {
 	return false
 }
 
-// changes reports whether a function inserts into a container, or removes from it.
-func changes(f *function, c *container) bool {
-	return slices.ContainsFunc(c.accesses, func(a access) bool { return (a.what == grow || a.what == remove) && a.at.in.outermost() == f })
+// does reports whether a function does one of some actions to a container.
+func (f *function) does(c *container, actions ...action) bool {
+	return slices.ContainsFunc(c.accesses, func(a access) bool { return slices.Contains(actions, a.what) && a.at.in.outermost() == f })
 }
 
 // sameKeys reports whether two containers have the same type of key and the same sort of key.

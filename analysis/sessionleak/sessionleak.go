@@ -27,8 +27,8 @@
 // value of type UserID, or what a generic struct is made for. [DefaultWords] has the words. A container counts as long-lived if
 // it is a package variable, or a local variable that an HTTP handler holds on to, or a field of a struct that several goroutines
 // share, as its locks, atomics and channels show, or that is part of such a struct. It does not if its struct is a value of a
-// context, or of an HTTP handler alone, or is itself in a container from which something removes it. Packages for tests are not
-// looked at, and generated code only for what it removes.
+// context, or of an HTTP handler alone, or is itself in a container from which something removes it, or in a command that runs
+// to its end. Packages for tests are not looked at, and generated code only for what it removes.
 //
 // # Silencing a report
 //

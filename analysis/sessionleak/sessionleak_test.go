@@ -15,8 +15,8 @@ import (
 func TestRules(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), sessionleak.Analyzer,
 		"grows", "eventonly", "lookup", "satellite", "returns", "stop", "appends", "created", "pinned", "pinned/command", "remark",
-		"cache/unstarted", "cache/started", "cache/single", "facts/store", "facts/app", "hubtest", "latest", "doubles", "owners", "keys", "setup", "setup/command", "cgo",
-		"generics", "lifetime", "closures", "closures/command", "copied")
+		"cache/unstarted", "cache/started", "cache/single", "cache/instance", "facts/store", "facts/app", "hubtest", "latest", "doubles", "owners", "keys", "setup", "setup/command", "cgo",
+		"generics", "lifetime", "closures", "closures/command", "copied", "command/ends")
 }
 
 func TestWords(t *testing.T) {

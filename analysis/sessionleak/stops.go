@@ -2,7 +2,6 @@ package sessionleak
 
 import (
 	"fmt"
-	"go/ast"
 	"go/types"
 	"slices"
 	"strconv"
@@ -17,8 +16,10 @@ func stops(p *Program) {
 		if elem == nil || !slices.ContainsFunc(v.growth, func(a access) bool { return p.evidence(v.c, a) == session }) {
 			continue
 		}
-		if what := v.c.pkg.mustStop(elem, v.c); what != "" {
-			p.dropped(v, what)
+		if what := v.c.pkg.mustStop(elem); what != "" {
+			if what != "channel" || hasWord(v.c.v.Name(), "stop", "stops", "done", "quit", "cancel", "cancels", "stoppers", "closers") {
+				p.dropped(v, what)
+			}
 			continue
 		}
 		s, ok := deref(elem).Underlying().(*types.Struct)
@@ -26,15 +27,21 @@ func stops(p *Program) {
 			continue
 		}
 		for field := range s.Fields() {
-			if what := v.c.pkg.mustStop(field.Type(), nil); what != "" {
+			what := v.c.pkg.mustStop(field.Type())
+			if what == "" || what == "channel" && !p.loopsUntil(field.Origin()) || field.Exported() && !p.closed(v.c) {
+				continue
+			}
+			if len(p.stops[field.Origin()]) == 0 {
 				p.neverStopped(v, field.Origin(), what)
+			} else if what != "timer" { // which fires once, and is gone
+				p.forgotten(v, field.Origin(), what)
 			}
 		}
 	}
 }
 
 // mustStop tells what a value of a type is, if it is one that goes on until it is stopped.
-func (pi *packageInfo) mustStop(t types.Type, c *container) string {
+func (pi *packageInfo) mustStop(t types.Type) string {
 	switch types.TypeString(types.Unalias(t), nil) {
 	case "*time.Timer":
 		return "timer"
@@ -44,10 +51,9 @@ func (pi *packageInfo) mustStop(t types.Type, c *container) string {
 		}
 	case "context.CancelFunc", "context.CancelCauseFunc":
 		return "cancel function"
-	case "chan struct{}":
-		if c != nil && hasWord(c.v.Name(), "stop", "stops", "done", "quit", "cancel", "cancels", "stoppers", "closers") {
-			return "channel"
-		}
+	}
+	if isSignal(t) {
+		return "channel"
 	}
 	return ""
 }
@@ -71,10 +77,16 @@ func isStoppable(t types.Type) bool {
 	return false
 }
 
+// isSignal reports whether a channel carries nothing but that something is to end, or has ended.
+func isSignal(t types.Type) bool { return types.TypeString(types.Unalias(t), nil) == "chan struct{}" }
+
 // dropped reports removals from a map of timers that do not stop them.
 func (p *Program) dropped(v verdict, what string) {
 	if what == "timer" && !slices.ContainsFunc(v.growth, func(a access) bool { return a.at.in.isAfterFunc(a.value) }) {
 		return // it fires once, and is gone
+	}
+	if slices.ContainsFunc(v.growth, func(a access) bool { return a.at.in.keeps(a.value, a.at.pos, 3) }) {
+		return
 	}
 	for _, a := range v.c.accesses {
 		if a.what != remove || a.at.in.stopsOne(p, v.c, what, 2) {
@@ -103,79 +115,17 @@ func stoppedHow(what string) string {
 	return "stopped"
 }
 
-// isAfterFunc reports whether a value comes of time.AfterFunc.
-func (f *function) isAfterFunc(e ast.Expr) bool {
-	if id, ok := e.(*ast.Ident); ok {
-		if v := f.variable(id); v != nil {
-			e = f.defined[v]
-		}
-	}
-	call, ok := e.(*ast.CallExpr)
-	if !ok {
-		return false
-	}
-	name, pkg := f.calleeName(call)
-	return name == "AfterFunc" && pkg == "time"
-}
-
-// stopsOne reports whether f, or what it belongs to or calls or is called by, stops something of the sort.
-func (f *function) stopsOne(p *Program, c *container, what string, depth int) bool {
-	for _, e := range f.runs {
-		if e.how == timed { // it has fired
-			return true
-		}
-	}
-	top := f.outermost()
-	if top.ends(what) {
-		return true
-	}
-	for _, g := range p.functions {
-		if g.outermost() != top || depth == 0 {
-			continue
-		}
-		for _, e := range g.runs {
-			if e.at.in.stopsOne(p, c, what, depth-1) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// ends reports whether a function, or a literal in it, stops a timer, calls a cancel function or closes a channel.
-func (f *function) ends(what string) bool {
-	found := false
-	ast.Inspect(f.body, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok || found {
-			return !found
-		}
-		name, _ := f.calleeName(call)
-		switch what {
-		case "cancel function":
-			t := f.pkg.Info.TypeOf(call.Fun)
-			found = t != nil && (isStoppable(t) || hasWord(name, "cancel", "stop", "close"))
-		case "channel":
-			found = name == "close" || hasWord(name, "stop", "close")
-		default:
-			found = name == "Stop" || name == "Reset" || hasWord(name, "stop", "close")
-		}
-		return !found
-	})
-	return found
-}
-
 // neverStopped reports a field of a map's values that is set, and that nothing in the program stops.
 func (p *Program) neverStopped(v verdict, field *types.Var, what string) {
-	if p.stops[field] || field.Exported() && !p.closed(v.c) || p.reported[field] {
+	if p.reported[field] || what == "timer" && p.leavesByTimer(v.c) {
 		return
 	}
 	var set *assignment
 	for i, a := range p.assigned[field] {
-		if a.value == nil || isNil(a.value) {
+		if a.value == nil || isNil(a.value) || a.at.in.keeps(a.value, a.at.pos, 3) {
 			continue
 		}
-		if what == "timer" && !a.at.in.isAfterFunc(a.value) {
+		if what == "timer" && !a.at.in.isAfterFunc(a.value) || what == "channel" && !isMade(a.at.in.first(a.value)) {
 			continue
 		}
 		set = &p.assigned[field][i]

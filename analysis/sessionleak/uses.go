@@ -31,8 +31,9 @@ func (f *function) mentions(e ast.Expr, stack []ast.Node, outer []scope) {
 		}
 	case *ast.SelectorExpr:
 		obj = f.pkg.Info.Uses[e.Sel]
-		if v, ok := obj.(*types.Var); ok && v.IsField() && isStoppable(v.Type()) && !isAssigned(stack) && !waitsFor(stack) {
-			f.pkg.prog.stops[v.Origin()] = true
+		if v, ok := obj.(*types.Var); ok && v.IsField() && (isStoppable(v.Type()) || isSignal(v.Type())) && !isAssigned(stack) && !waitsFor(stack) {
+			v = v.Origin()
+			f.pkg.prog.stops[v] = append(f.pkg.prog.stops[v], stopping{f, f.stopsHere(stack)})
 		}
 	}
 	fn, ok := obj.(*types.Func)
@@ -42,13 +43,20 @@ func (f *function) mentions(e ast.Expr, stack []ast.Node, outer []scope) {
 	f.runsNamed(fn, stack, outer)
 }
 
-// waitsFor reports whether the timer that ends the stack is only waited for, or armed again.
+// waitsFor reports whether the timer, or the channel, that ends the stack is only waited for, or armed again.
 func waitsFor(stack []ast.Node) bool {
 	if len(stack) < 2 {
 		return false
 	}
-	sel, ok := stack[len(stack)-2].(*ast.SelectorExpr)
-	return ok && (sel.Sel.Name == "C" || sel.Sel.Name == "Reset")
+	switch parent := stack[len(stack)-2].(type) {
+	case *ast.SelectorExpr:
+		return parent.Sel.Name == "C" || parent.Sel.Name == "Reset"
+	case *ast.UnaryExpr:
+		return parent.Op == token.ARROW
+	case *ast.RangeStmt:
+		return true
+	}
+	return false
 }
 
 func isAssigned(stack []ast.Node) bool {

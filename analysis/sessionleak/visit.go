@@ -2,6 +2,7 @@ package sessionleak
 
 import (
 	"go/ast"
+	"go/constant"
 	"go/token"
 	"go/types"
 	"slices"
@@ -98,7 +99,7 @@ func (f *function) assign(n *ast.AssignStmt, here func() place) {
 			continue
 		}
 		c := f.containerOf(lhs)
-		if c == nil {
+		if c == nil || f.ofCopy(lhs) {
 			continue
 		}
 		if a, ok := f.appends(lhs, rhs); ok {
@@ -199,22 +200,97 @@ func (f *function) updates(c *container, ix *ast.IndexExpr, at place) bool {
 			}
 		}
 	}
-	for n := range f.enclosing(ix.Pos()) {
-		ifs, ok := n.(*ast.IfStmt)
-		if !ok || ifs.Init == nil || ix.Pos() < ifs.Body.Pos() || ix.Pos() > ifs.Body.End() {
-			continue
-		}
-		as, ok := ifs.Init.(*ast.AssignStmt)
-		if !ok || len(as.Lhs) != 2 || len(as.Rhs) != 1 {
-			continue
-		}
-		looked, ok := ast.Unparen(as.Rhs[0]).(*ast.IndexExpr)
-		found, isIdent := ifs.Cond.(*ast.Ident)
-		if ok && isIdent && types.ExprString(looked.Index) == key && f.containerOf(looked.X) == c && found.Name == types.ExprString(as.Lhs[1]) {
+	for cond, is := range f.decided(ix.Pos()) {
+		if f.isThere(c, ix.Index, cond, is) && !f.changes(ix.Index, cond.End(), ix.Pos()) {
 			return true
 		}
 	}
 	return false
+}
+
+// isThere reports whether a container has a key because of what has become of a condition: a look for it, or a comparison of its
+// element with what a missing one would be.
+func (f *function) isThere(c *container, key ast.Expr, cond ast.Expr, is bool) bool {
+	cond = ast.Unparen(cond)
+	switch e := cond.(type) {
+	case *ast.UnaryExpr:
+		return e.Op == token.NOT && f.isThere(c, key, e.X, !is)
+	case *ast.BinaryExpr:
+		switch {
+		case e.Op == token.LAND || e.Op == token.LOR:
+			return is == (e.Op == token.LAND) && (f.isThere(c, key, e.X, is) || f.isThere(c, key, e.Y, is))
+		case !isComparison(e.Op) || !f.looksUp(e.X, c, key):
+			return false
+		case isNil(e.Y):
+			return is == (e.Op == token.NEQ)
+		}
+		v := f.pkg.Info.Types[e.Y].Value
+		return v != nil && v.Kind() == constant.Int && is != constant.Compare(constant.MakeInt64(0), e.Op, v)
+	}
+	return is && f.looksUp(cond, c, key)
+}
+
+// looksUp reports whether an expression is the element of a key, or a variable that is set to it or tells whether it is there.
+func (f *function) looksUp(e ast.Expr, c *container, key ast.Expr) bool {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.IndexExpr:
+		return types.ExprString(e.Index) == types.ExprString(key) && f.containerOf(e.X) == c
+	case *ast.Ident:
+		found := false
+		ast.Inspect(f.body, func(n ast.Node) bool {
+			if as, ok := n.(*ast.AssignStmt); ok && len(as.Rhs) == 1 && as.End() <= e.Pos() {
+				if ix, ok := ast.Unparen(as.Rhs[0]).(*ast.IndexExpr); ok && f.sets(as, e) {
+					found = f.looksUp(ix, c, key) // the last one before it
+				}
+			}
+			return true
+		})
+		return found
+	}
+	return false
+}
+
+// changes reports whether a variable is set between two positions.
+func (f *function) changes(e ast.Expr, from, to token.Pos) bool {
+	id, ok := e.(*ast.Ident)
+	found := false
+	ast.Inspect(f.body, func(n ast.Node) bool {
+		as, isAssign := n.(*ast.AssignStmt)
+		found = found || ok && isAssign && as.Pos() >= from && as.End() <= to && f.sets(as, id)
+		return true
+	})
+	return found
+}
+
+// sets reports whether an assignment sets a variable.
+func (f *function) sets(as *ast.AssignStmt, v *ast.Ident) bool {
+	return slices.ContainsFunc(as.Lhs, func(lhs ast.Expr) bool {
+		id, ok := lhs.(*ast.Ident)
+		return ok && f.variable(id) != nil && f.variable(id) == f.variable(v)
+	})
+}
+
+// decided yields the conditions that what has become of is known at a position of f, with that: those of the if statements around
+// it, and of those before it that leave.
+func (f *function) decided(pos token.Pos) func(yield func(cond ast.Expr, is bool) bool) {
+	return func(yield func(ast.Expr, bool) bool) {
+		within := func(n ast.Node) bool { return n.Pos() <= pos && pos < n.End() }
+		for n := range f.enclosing(pos) {
+			switch n := n.(type) {
+			case *ast.IfStmt:
+				inElse := n.Else != nil && within(n.Else)
+				if (inElse || within(n.Body)) && !yield(n.Cond, !inElse) {
+					return
+				}
+			case *ast.BlockStmt:
+				for _, s := range n.List {
+					if ifs, ok := s.(*ast.IfStmt); ok && ifs.End() <= pos && leaves(ifs.Body) && !yield(ifs.Cond, false) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // enclosing yields the nodes of f's body around a position, the outermost first.

@@ -202,6 +202,150 @@ func TestAudit(t *testing.T) {
 	assert.Equal(t, "map[string]int", reports[1].Type)
 }
 
+// TestAuditOthers has what is no map of sessions: slices, a cache of another library, and what is filled in set-up only.
+func TestAuditOthers(t *testing.T) {
+	const program = `
+-- go.mod --
+module example.com/app
+
+go 1.26
+
+require github.com/patrickmn/go-cache v1.0.0
+
+replace github.com/patrickmn/go-cache => ./go-cache
+-- go-cache/go.mod --
+module github.com/patrickmn/go-cache
+-- go-cache/cache.go --
+package cache
+
+import "time"
+
+type Cache struct{}
+
+func New(ttl, interval time.Duration) *Cache       { return nil }
+func (*Cache) SetDefault(key string, value any)    {}
+func (*Cache) Delete(key string)                   {}
+-- main.go --
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/patrickmn/go-cache"
+)
+
+var (
+	users    = make(map[string]int)
+	history  []string
+	recent   []string
+	tokens   = cache.New(time.Hour, time.Minute)
+	requests = cache.New(time.Hour, 0)
+)
+
+func main() {
+	for _, user := range []string{"a", "b"} {
+		users[user] = 1
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		history = append(history, r.URL.Path)
+		recent = append(recent, r.URL.Path)
+		if len(recent) > 10 {
+			recent = nil
+		}
+		tokens.SetDefault(r.URL.Path, 1)
+		tokens.Delete(r.URL.Path)
+	})
+	_ = http.ListenAndServe(":1", nil)
+}
+`
+	_, out, errors := vet(t, program, "-audit", "./...")
+	assert.Empty(t, errors)
+	var lines []string
+	for line := range strings.Lines(filepath.ToSlash(out)) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	assert.Equal(t, []string{
+		"CONTAINER TYPE DECLARED GROWS SHRINKS VERDICT",
+		"example.com/app.users map[string]int main.go:11:2 main.go:20 nowhere ok: it is filled in set-up only",
+		"example.com/app.history []string main.go:12:2 main.go:23 nowhere append: nothing takes from it",
+		"example.com/app.recent []string main.go:13:2 main.go:24 main.go:26 ok: it is emptied by: bound",
+		"example.com/app.tokens go-cache main.go:14:13 main.go:28 main.go:29 ok: it is bounded, or swept, by its own options",
+		"example.com/app.requests go-cache main.go:15:13 nowhere nowhere cache: this go-cache is made without a cleanup interval: what has expired is never removed",
+	}, lines)
+}
+
+// TestCommand has programs that run to their end, which ends what they hold, and others.
+func TestCommand(t *testing.T) {
+	const program = `
+-- go.mod --
+module example.com/app
+
+go 1.26
+-- internal/seen/seen.go --
+package seen
+
+import "sync"
+
+type Set struct {
+	mu    sync.Mutex
+	users map[string]int
+}
+
+func (s *Set) Add(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users[userID]++
+}
+-- main.go --
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+
+	"example.com/app/internal/seen"
+)
+
+var (
+	_    = fmt.Sprint
+	_    = http.Get
+	_    = bufio.NewScanner
+	_    = os.Stdin
+	all  seen.Set
+	some = make(chan string)
+)
+
+func add(userID string) { all.Add(userID) }
+
+func main() {
+	go add("a")
+	BODY
+}
+`
+	for body, leaks := range map[string]bool{
+		`for i := 0; i < 9 && i != 7; i++ { go add(fmt.Sprint(i)) }`:             false,
+		`for _, name := range os.Args { go add(name) }`:                          false,
+		`_, _ = http.Get("http://example.com")`:                                  false,
+		`for in := bufio.NewScanner(os.Stdin); in.Scan(); { go add(in.Text()) }`: true,
+		`for { go add("b") }`:                true,
+		`for range some { go add("b") }`:     true,
+		`<-some`:                             true,
+		`select {}`:                          true,
+		`_ = http.ListenAndServe(":1", nil)`: true,
+	} {
+		_, out, errors := vet(t, strings.Replace(program, "BODY", body, 1), "./...")
+		assert.Empty(t, errors, body)
+		assert.Equal(t, leaks, strings.Contains(out, "grows: Set.users grows with userID"), "%s: %s", body, out)
+	}
+
+	// A library for another language has a main that does nothing.
+	_, out, _ := vet(t, strings.Replace(program, "\tgo add(\"a\")\n\tBODY\n", "", 1)+"\n//export login\nfunc login(userID string) { add(userID) }\n", "./...")
+	assert.Contains(t, out, "grows: Set.users grows with userID")
+}
+
 // TestBad has each mistake named, and nothing printed.
 func TestBad(t *testing.T) {
 	for args, says := range map[string]string{

@@ -84,7 +84,7 @@ func (c *command) jsonRelated(p *sessionleak.Program, all []sessionleak.Related)
 	return list
 }
 
-// printAudit writes a table of all long-lived containers that grow.
+// printAudit writes a table of all long-lived maps and slices that grow, and of caches.
 func (c *command) printAudit(p *sessionleak.Program) error {
 	verdicts := p.Verdicts()
 	if c.format == "json" {

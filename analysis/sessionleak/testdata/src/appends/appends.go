@@ -46,3 +46,51 @@ func (r *request) say(text string) { r.history = append(r.history, text) }
 var seen []string
 
 func Visit(visitor string) { seen = append(seen, visitor) } // want `append: seen is only appended to`
+
+// No more are opened than a counter says that is never counted down.
+type pool struct {
+	mu       sync.Mutex
+	n, busy  int
+	max      int
+	conns    []string
+	clients  []string
+	sessions []string
+	requests []string
+}
+
+func (p *pool) get(conn string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n < p.max {
+		p.conns = append(p.conns, conn)
+		p.n++
+	}
+}
+
+func (p *pool) more(conn string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if conn == "" || p.max <= p.n {
+		return
+	}
+	p.n++
+	p.clients = append(p.clients, conn)
+}
+
+// One that is counted down again is no bound, nor one that is counted elsewhere.
+func (p *pool) borrow(session string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy < p.max {
+		p.busy++
+		p.sessions = append(p.sessions, session) // want `append: pool.sessions is only appended to`
+	}
+}
+
+func (p *pool) giveBack() { p.busy-- }
+
+func (p *pool) note(request string) {
+	if p.n < p.max {
+		p.requests = append(p.requests, request) // want `append: pool.requests is only appended to`
+	}
+}

@@ -167,3 +167,111 @@ func (s *seconds) run() {
 		}
 	}
 }
+
+// A window of a limiter ends at its time, however often it is used.
+type window struct {
+	mu    sync.Mutex
+	start time.Time
+	n     int
+}
+
+type limiter struct {
+	mu      sync.Mutex
+	clients map[string]*window
+	users   map[string]*quota
+	peers   map[string]*call
+}
+
+func (l *limiter) allow(clientID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w, ok := l.clients[clientID]
+	if !ok {
+		w = &window{start: time.Now()}
+		l.clients[clientID] = w
+	}
+	w.n++
+	return w.n < 100
+}
+
+// So does what is kept of an address.
+type call struct {
+	started time.Time
+	from    string
+}
+
+func (l *limiter) first(remoteAddr string) *call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, ok := l.peers[remoteAddr]
+	if !ok {
+		c = &call{started: time.Now()}
+		l.peers[remoteAddr] = c
+	}
+	return c
+}
+
+// What counts, and has a value as well, is a session; so is what has a number that nobody counts.
+type quota struct {
+	start time.Time
+	plan  int
+}
+
+type visit struct {
+	start time.Time
+	pages int
+	cart  []string
+}
+
+type visits struct {
+	mu       sync.Mutex
+	sessions map[string]*visit
+}
+
+func (v *visits) get(sessionID string) *visit {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x, ok := v.sessions[sessionID]
+	if !ok {
+		x = &visit{start: time.Now()}
+		v.sessions[sessionID] = x
+	}
+	x.pages++
+	return x
+}
+
+func (l *limiter) quota(userID string) *quota {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q, ok := l.users[userID]
+	if !ok {
+		q = &quota{start: time.Now()}
+		l.users[userID] = q
+	}
+	return q
+}
+
+func (l *limiter) sweep(v *visits) {
+	for range time.Tick(time.Minute) {
+		for id, x := range l.clients {
+			if time.Since(x.start) > time.Minute {
+				delete(l.clients, id)
+			}
+		}
+		for addr, x := range l.peers {
+			if time.Since(x.started) > time.Minute {
+				delete(l.peers, addr)
+			}
+		}
+		for id, x := range l.users {
+			if time.Since(x.start) > time.Minute {
+				delete(l.users, id) // want `created: limiter.users is swept by start`
+			}
+		}
+		for id, x := range v.sessions {
+			if time.Since(x.start) > time.Minute {
+				delete(v.sessions, id) // want `created: visits.sessions is swept by start`
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@
 package lookup
 
 import (
+	"net/http"
 	"sync"
 	"time"
 )
@@ -18,7 +19,7 @@ type store struct {
 
 func (s *store) Set(token, value string) {
 	s.mu.Lock()
-	s.tokens[token] = entry{value, time.Now().Add(time.Hour)} // want `lookup: store.tokens grows with token, and what has expired leaves only when it is asked for again \(lookup.go:30\): a key that is never asked for again stays`
+	s.tokens[token] = entry{value, time.Now().Add(time.Hour)} // want `lookup: store.tokens grows with token, and what has expired leaves only when it is asked for again \(lookup.go:31\): a key that is never asked for again stays`
 	s.mu.Unlock()
 }
 
@@ -60,4 +61,45 @@ func (s *sweeping) Get(token string) (string, bool) {
 		return "", false
 	}
 	return e.value, ok
+}
+
+// The request that asks for a key is no event that ends anything.
+type codes struct {
+	mu     sync.Mutex
+	tokens map[string]code
+	logins map[string]code
+}
+
+type code struct {
+	user    string
+	expires time.Time
+}
+
+func (c *codes) issue(token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens[token] = code{expires: time.Now().Add(time.Hour)} // want `lookup: codes.tokens grows with token, and what has expired leaves only when it is asked for again`
+	c.logins[token] = code{expires: time.Now().Add(time.Hour)} // want `eventonly: codes.logins grows with token and shrinks only by an event \(/logout at`
+}
+
+func (c *codes) check(token string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.tokens[token]
+	if ok && time.Now().After(v.expires) {
+		delete(c.tokens, token)
+	}
+	return ok
+}
+
+func (c *codes) end(token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.logins, token)
+}
+
+func (c *codes) routes() {
+	http.HandleFunc("/issue", func(w http.ResponseWriter, r *http.Request) { c.issue(r.FormValue("token")) })
+	http.HandleFunc("/check", func(w http.ResponseWriter, r *http.Request) { c.check(r.FormValue("token")) })
+	http.HandleFunc("/logout", func(w http.ResponseWriter, r *http.Request) { c.end(r.FormValue("token")) })
 }
