@@ -467,7 +467,7 @@ func LoadsUnderWay[K comparable, V any](m *RobustSessionMap[K, V]) int {
 func LoadsAreFree[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	m.loads.mu.Lock()
 	defer m.loads.mu.Unlock()
-	return m.loads.calls == nil
+	return m.loads.calls == nil && m.loads.running == nil
 }
 
 // ListStoredLoad puts a load on the list that has stored value, which has left the map since.

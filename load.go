@@ -23,8 +23,9 @@ import (
 type loads[K comparable, V any] struct {
 	underWay atomic.Int64 // how many calls there are; those who might veto one look here first
 
-	mu    sync.Mutex // the map's lock may be taken while it is held, and not the other way round
-	calls map[K]*loadCall[V]
+	mu      sync.Mutex // the map's lock may be taken while it is held, and not the other way round
+	calls   map[K]*loadCall[V]
+	running map[*loadCall[V]]bool // all, also those that are not to be stored
 }
 
 // A loadCall is a load that somebody waits for.
@@ -110,7 +111,10 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 		if l.calls == nil {
 			l.calls = make(map[K]*loadCall[V])
 		}
-		l.calls[key] = call
+		if l.running == nil {
+			l.running = make(map[*loadCall[V]]bool)
+		}
+		l.calls[key], l.running[call] = call, true
 		l.underWay.Add(1)
 		go m.load(loading, call, key, load)
 	}
@@ -179,6 +183,8 @@ func (l *loads[K, V]) cancelAll() {
 	defer l.mu.Unlock()
 	for key, call := range l.calls {
 		l.end(key, call)
+	}
+	for call := range l.running {
 		call.cancel()
 	}
 }
@@ -190,6 +196,9 @@ func (m *RobustSessionMap[K, V]) load(ctx context.Context, call *loadCall[V], ke
 	answer := sync.OnceFunc(func() {
 		m.loads.mu.Lock()
 		m.loads.end(key, call)
+		if delete(m.loads.running, call); len(m.loads.running) == 0 {
+			m.loads.running = nil
+		}
 		m.loads.mu.Unlock()
 		close(call.done)
 	})

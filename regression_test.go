@@ -1161,3 +1161,41 @@ func TestFormerIDReportsThePresentOne(t *testing.T) {
 	a.Take("old")
 	assert.Equal(t, []string{"new", "new"}, ids)
 }
+
+// aLoad begins a load of key that ends with value once it is told to. The test has a bubble.
+func aLoad(m *sessionmap.RobustSessionMap[string, int], key string, value int) (ctx context.Context, end func() (int, error)) {
+	type result struct {
+		value int
+		err   error
+	}
+	ended, got := make(chan struct{}), make(chan result, 1)
+	go func() {
+		value, err := m.GetOrLoad(context.Background(), key, func(loading context.Context, _ string) (int, error) {
+			ctx = loading
+			<-ended
+			return value, nil
+		})
+		got <- result{value, err}
+	}()
+	synctest.Wait()
+	return ctx, func() (int, error) {
+		close(ended)
+		r := <-got
+		return r.value, r.err
+	}
+}
+
+// TestCloseCancelsAllLoads: also one that is not to be stored, for its key was set meanwhile.
+func TestCloseCancelsAllLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[string, int](t)
+		ctx, end := aLoad(m, "a", 1)
+		m.Set("a", 2)
+		assert.NoError(t, ctx.Err(), "somebody waits for it")
+		go m.Close()
+		synctest.Wait()
+		assert.Error(t, ctx.Err())
+		_, err := end()
+		assert.ErrorIs(t, err, sessionmap.ErrRefused)
+	})
+}
