@@ -345,19 +345,18 @@ func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call
 		return nil, nil, left
 	}
 	p, e, now, ok := m.lockToInsert(hash, key, d, func(e *entry[K, V]) bool {
-		return e == nil && call != nil && call.vetoed.Load()
+		return e != nil || call != nil && call.vetoed.Load()
 	}, &left)
 	defer m.mu.Unlock()
 	switch {
-	case !ok:
-	case e == nil:
+	case e != nil:
+		p.touch(e, now)
+		present = e.value.Load()
+	case ok:
 		added = m.add(p, hash, key, box, m.timeouts.idle, now, d)
 		if call != nil {
 			call.stored.Store(true)
 		}
-	default:
-		p.touch(e, now)
-		present = e.value.Load()
 	}
 	return present, added, left
 }

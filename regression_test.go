@@ -1199,3 +1199,20 @@ func TestCloseCancelsAllLoads(t *testing.T) {
 		assert.ErrorIs(t, err, sessionmap.ErrRefused)
 	})
 }
+
+// TestLoadOfWhatWasSetTakesNoRoom: nobody gives way to a loaded value that is not stored, for its key was set meanwhile, and
+// who waits gets what was set though the loaded value could not be.
+func TestLoadOfWhatWasSetTakesNoRoom(t *testing.T) {
+	for _, cost := range []int{4, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMap[string, int](t, sessionmap.WithMaxCost(5, func(_ string, v int) int64 { return int64(v) }))
+			_, end := aLoad(m, "a", cost)
+			m.Set("b", 3)
+			m.Set("a", 1)
+			value, err := end()
+			assert.NoError(t, err)
+			assert.Equal(t, 1, value)
+			assert.True(t, m.Contains("b"))
+		})
+	}
+}
