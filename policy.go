@@ -74,13 +74,9 @@ func (p *policy[K, V]) makeRoom(now int64, sake *entry[K, V], why Cause, left *r
 	e, box, cause, found := p.endNextExpired(now)
 	if e == nil && found {
 		var at stamp
-		e, at, found = p.recency.oldest()
+		e, at, found = p.oldestBut(sake)
 		if e == nil || !found {
 			return found
-		}
-		if e == sake {
-			p.touch(e, p.recency.clock.exact())
-			return false
 		}
 		if box, cause = e.endOldest(at), why; box != nil && why != Pressure {
 			p.evicted++
@@ -93,6 +89,17 @@ func (p *policy[K, V]) makeRoom(now int64, sake *entry[K, V], why Cause, left *r
 	p.remove(e)
 	*left = p.removal(e, box, cause)
 	return true
+}
+
+// oldestBut is recency's oldest without one entry; nil is none. To be passed over is no access.
+func (p *policy[K, V]) oldestBut(sake *entry[K, V]) (e *entry[K, V], at stamp, found bool) {
+	e, at, found = p.recency.oldest()
+	if e != nil && e == sake {
+		p.recency.withdraw(sake)
+		e, at, found = p.recency.oldest()
+		p.recency.file(sake, sake.stamp())
+	}
+	return e, at, found
 }
 
 // insert adds an entry for key, which must not be there, to a map that is not full.

@@ -1216,3 +1216,24 @@ func TestLoadOfWhatWasSetTakesNoRoom(t *testing.T) {
 		})
 	}
 }
+
+// TestRefreshIsNoAccess: also where others give way to the new value, and it is the least recently accessed.
+func TestRefreshIsNoAccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[string, int](t, sessionmap.WithMaxCost(5, func(_ string, v int) int64 { return int64(v) }))
+		for _, key := range []string{"a", "b", "c"} {
+			m.Set(key, 1)
+		}
+		accessed := time.Now()
+		time.Sleep(time.Second)
+		m.Refresh("a", func(context.Context, string) (int, error) { return 4, nil })
+		synctest.Wait()
+		assert.False(t, m.Contains("b"))
+		entry, _ := m.Entry("a")
+		assert.Equal(t, accessed, entry.LastAccess)
+		for key := range m.Oldest() {
+			assert.Equal(t, "a", key)
+			break
+		}
+	})
+}
