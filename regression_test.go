@@ -1237,3 +1237,27 @@ func TestRefreshIsNoAccess(t *testing.T) {
 		}
 	})
 }
+
+// TestExpiredSessionVetoesNoLoad: the end of the context of a session that has expired, or a delete of its owner's, leaves the
+// load for the next of its key alone.
+func TestExpiredSessionVetoesNoLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[string, int](t, sessionmap.WithTTL(time.Second), sessionmap.WithSweepInterval(time.Hour))
+		users := sessionmap.NewIndex(m, func(string, int) string { return "user" })
+		for _, end := range []func(cancel func()){
+			func(cancel func()) { cancel() },
+			func(func()) { users.DeleteBy("user") },
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			m.SetContext(ctx, "a", 1)
+			time.Sleep(time.Minute)
+			_, loaded := aLoad(m, "a", 2)
+			end(cancel)
+			synctest.Wait()
+			value, err := loaded()
+			assert.NoError(t, err)
+			assert.Equal(t, 2, value)
+		}
+	})
+}

@@ -217,13 +217,15 @@ func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V)
 func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
 	var vetoed *entry[K, V]
 	m.mu.Lock()
-	for e := t.entry.(*entry[K, V]); vetoed != e; e = t.entry.(*entry[K, V]) {
+	e := t.entry.(*entry[K, V])
+	for vetoed != e && e.live(m.clock.exact(), m.timeouts) { // else a load under way is another session's
 		m.mu.Unlock()
 		m.loads.veto(e.key, never)
 		vetoed = e
 		m.mu.Lock()
+		e = t.entry.(*entry[K, V])
 	}
-	e, p, now := vetoed, m.policy.Load(), m.clock.exact()
+	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
 	found := p.lookup(e.hash, e.key, now, &out)
 	if found == e {
