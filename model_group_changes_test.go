@@ -12,17 +12,17 @@ import (
 // What calls do to the model of a group, and what the group is to report for that.
 
 // A modelClaim is one more session for an owner whom a limit concerns.
-type modelClaim struct {
-	*modelIndex
+type modelClaim[S comparable] struct {
+	*modelIndex[S]
 	owner string
 }
 
 // claims returns those of a value of a in s; nil is a new session.
-func (a *modelAttribute) claims(s *modelSession, number int) (all []modelClaim) {
+func (a *modelAttribute) claims(s *modelSession, number int) (all []modelClaim[*modelSession]) {
 	for _, x := range a.indexes {
 		owner, _ := silently(x.owner, number)
 		if x.limit != 0 && owner != "" && (s == nil || x.ownerOf(s) != owner) {
-			all = append(all, modelClaim{x, owner})
+			all = append(all, modelClaim[*modelSession]{x, owner})
 		}
 	}
 	return all
@@ -32,7 +32,7 @@ func (a *modelAttribute) claims(s *modelSession, number int) (all []modelClaim) 
 // others give way, as the group has reported. It reports whether the value can be stored; if not, nobody gives way who
 // is not expired. a may be nil.
 func (p *groupProgram) admit(s *modelSession, a *modelAttribute, number int) (ok bool) {
-	var claims []modelClaim
+	var claims []modelClaim[*modelSession]
 	var more, stays int64
 	if a != nil {
 		claims, more = a.claims(s, number), a.cost(number)

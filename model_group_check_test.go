@@ -20,6 +20,7 @@ func (p *groupProgram) check() {
 	p.checkAttributes()
 	p.checkSessions()
 	p.checkEnds()
+	p.stopped()
 	p.mu.Lock() // last: what the sweeper tells from now on comes after this
 	defer p.mu.Unlock()
 	synced := map[int]int{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing/synctest"
 	"time"
 
@@ -257,6 +258,31 @@ func (p *groupProgram) adopt(id, x, y int) string {
 	return fmt.Sprintf("Adopt %d: refused", id)
 }
 
+// stopGuard has the ids of all sessions in another guarded map, until the guard is stopped: what is in it then stays.
+func (p *groupProgram) stopGuard(_, x, _ int) string {
+	plain, synced, ids := map[int]bool{}, &sync.Map{}, map[int]bool{}
+	for info := range p.g.Sessions() {
+		plain[info.ID], ids[info.ID] = true, true
+		synced.Store(info.ID, true)
+	}
+	var guard *sessionmap.Guard[int]
+	if p.stopped = func() { require.Equal(p.t, ids, plain) }; x%2 == 0 {
+		guard = sessionmap.NewGuard(p.g, &sync.Mutex{}, plain)
+	} else {
+		guard = sessionmap.NewSyncGuard(p.g, synced)
+		p.stopped = func() {
+			left := map[int]bool{}
+			for id := range synced.Range {
+				left[id.(int)] = true
+			}
+			require.Equal(p.t, ids, left)
+		}
+	}
+	guard.Stop()
+	guard.Stop()
+	return "Guard.Stop"
+}
+
 func (p *groupProgram) sweep(int, int, int) string {
 	expired := p.expiredAmong(p.sessions)
 	require.Equal(p.t, len(expired), p.g.Sweep())
@@ -290,7 +316,9 @@ func (p *groupProgram) close(_, x, _ int) string {
 		synctest.Wait()
 	}
 	require.NoError(p.t, p.g.Close())
-	p.closed = true
+	if !p.closed {
+		p.closed, p.closedAt = true, len(p.log)
+	}
 	clear(p.buried)
 	clear(p.renamed)
 	p.forgetLeases()

@@ -11,17 +11,8 @@ import (
 
 // The steps of a program on a group: each calls the group and does the same to the model.
 
-const stepBytes = 4
-
-type groupStep struct {
-	name   string
-	weight int
-	do     func(p *groupProgram, id, x, y int) string
-}
-
-// groupSteps returns what a step can be, each as often as its weight says. They sum up to 128.
-func groupSteps() []groupStep {
-	return []groupStep{
+func groupSteps() []modelStep[*groupProgram] {
+	return []modelStep[*groupProgram]{
 		{"get", 12, (*groupProgram).get},
 		{"set", 24, (*groupProgram).set},
 		{"getOrSet", 6, (*groupProgram).getOrSet},
@@ -40,6 +31,7 @@ func groupSteps() []groupStep {
 		{"deleteBy", 2, (*groupProgram).deleteBy},
 		{"grow", 1, (*groupProgram).grow},
 		{"adopt", 2, (*groupProgram).adopt},
+		{"stopGuard", 1, (*groupProgram).stopGuard},
 		{"sweep", 2, (*groupProgram).sweep},
 		{"endAll", 1, (*groupProgram).endAll},
 		{"sleep", 14, (*groupProgram).sleep},
@@ -48,23 +40,11 @@ func groupSteps() []groupStep {
 
 // step does the next step and checks all after it. It reports false at the end of the program.
 func (p *groupProgram) step() bool {
-	if len(p.code) < stepBytes {
+	if p.closed && p.depth == 0 && len(p.log) > p.closedAt+10 {
+		p.begin(p.groupRules)
+	}
+	if !nextStep(p.attempt, p, groupSteps(), p.ids()) {
 		return false
-	}
-	op, id, x, y := int(p.code[0])%128, int(p.code[1])%p.ids(), int(p.code[2]), int(p.code[3])
-	p.code = p.code[stepBytes:]
-	if p.closed {
-		if p.elapsed++; p.elapsed > 10 && p.depth == 0 {
-			p.begin(p.groupRules)
-		}
-	}
-	for _, s := range p.steps {
-		if op -= s.weight; op < 0 {
-			at := len(p.log)
-			p.log = append(p.log, fmt.Sprintf("%s %d %d %d, unfinished", s.name, id, x, y))
-			p.log[at] = s.do(p, id, x, y)
-			break
-		}
 	}
 	p.check()
 	return true

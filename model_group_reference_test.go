@@ -14,7 +14,7 @@ import (
 type groupModel struct {
 	groupRules
 	closed     bool
-	elapsed    int             // steps since then
+	closedAt   int             // how many steps had been then
 	sessions   []*modelSession // least recently accessed first
 	attributes []*modelAttribute
 	leases     []*modelLease
@@ -47,10 +47,7 @@ const (
 )
 
 func rulesOf(number int) (r groupRules) {
-	pick := func(n int) int {
-		defer func() { number /= n }()
-		return number % n
-	}
+	pick := picker(number)
 	const s = time.Second
 	windows := [][2]time.Duration{{}, {5 * s, 3 * s}, {30 * s, 15 * s}, {0, 10 * s}}
 	limits := [][]sessionmap.LimitAction{
@@ -109,23 +106,24 @@ type modelAttribute struct {
 	numbered
 	name                                     string
 	costs                                    bool
-	indexes                                  []*modelIndex
+	indexes                                  []*modelIndex[*modelSession]
 	hits, misses, sets, panics, failedCloses uint64
 	removals                                 map[sessionmap.Cause]uint64
 }
 
 func (a *modelAttribute) String() string { return a.name }
 
-type modelIndex struct {
+// A modelIndex is one of sessions S.
+type modelIndex[S comparable] struct {
 	*sessionmap.Index[int, string]
 	owner func(number int) string
 	limit sessionmap.LimitAction // 0 is none
 	most  int
-	owned []modelOwned // in the order in which they came to their owners
+	owned []modelOwned[S] // in the order in which they came to their owners
 }
 
-type modelOwned struct {
-	s     *modelSession
+type modelOwned[S comparable] struct {
+	s     S
 	owner string
 }
 
@@ -197,7 +195,7 @@ func (a *modelAttribute) askedOwner(number int) {
 	}
 }
 
-func (x *modelIndex) ownerOf(s *modelSession) string {
+func (x *modelIndex[S]) ownerOf(s S) string {
 	for _, o := range x.owned {
 		if o.s == s {
 			return o.owner
@@ -207,7 +205,7 @@ func (x *modelIndex) ownerOf(s *modelSession) string {
 }
 
 // of returns the sessions of owner, the oldest first.
-func (x *modelIndex) of(owner string) (all []*modelSession) {
+func (x *modelIndex[S]) of(owner string) (all []S) {
 	for _, o := range x.owned {
 		if o.owner == owner {
 			all = append(all, o.s)
@@ -217,13 +215,13 @@ func (x *modelIndex) of(owner string) (all []*modelSession) {
 }
 
 // own notes that s belongs to owner.
-func (x *modelIndex) own(s *modelSession, owner string) {
+func (x *modelIndex[S]) own(s S, owner string) {
 	if x.ownerOf(s) == owner {
 		return
 	}
-	x.owned = slices.DeleteFunc(x.owned, func(o modelOwned) bool { return o.s == s })
+	x.owned = slices.DeleteFunc(x.owned, func(o modelOwned[S]) bool { return o.s == s })
 	if owner != "" {
-		x.owned = append(x.owned, modelOwned{s, owner})
+		x.owned = append(x.owned, modelOwned[S]{s, owner})
 	}
 }
 

@@ -4,13 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -20,102 +16,21 @@ import (
 
 // TestGroupModel runs random programs on the group and on the model, and looks at everything inside the group after
 // each step.
-func TestGroupModel(t *testing.T) {
-	steps := *modelSteps
-	if testing.Short() {
-		steps /= 10
-	}
-	done := 0
-	defer func() { t.Logf("kind=group steps=%d", done) }()
-	for i := range gridRules {
-		seed, number := rand.Uint64(), i+gridRules*rand.IntN(allRules/gridRules)
-		t.Run(fmt.Sprintf("rules=%d", number), func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(seed, 1))
-			code := make([]byte, stepBytes*steps)
-			for i := range code {
-				code[i] = byte(rng.Uint32())
-			}
-			defer func() {
-				if t.Failed() {
-					t.Logf("seed %d", seed)
-				}
-			}()
-			done += runGroupModel(t, rulesOf(number), code)
-		})
-	}
-}
+func TestGroupModel(t *testing.T) { testModel(t, "group", gridRules, allRules, runGroupModel) }
 
-// FuzzGroupModel is TestGroupModel for programs that the fuzzer finds. It needs no minimizing by the fuzzer, which takes
-// long: -fuzzminimizetime 20x.
-func FuzzGroupModel(f *testing.F) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	for i := range gridRules {
-		code := make([]byte, stepBytes*50)
-		for i := range code {
-			code[i] = byte(rng.Uint32())
+// FuzzGroupModel is TestGroupModel for programs that the fuzzer finds.
+func FuzzGroupModel(f *testing.F) { fuzzModel(f, gridRules, allRules, runGroupModel) }
+
+func runGroupModel(t *testing.T, rules int, code []byte) (steps int) {
+	r := rulesOf(rules)
+	return runProgram(t, r, code, func(a *attempt) {
+		p := &groupProgram{attempt: a, t: a}
+		p.begin(r)
+		for p.step() {
 		}
-		f.Add(uint16(i+gridRules*rng.IntN(allRules/gridRules)), code)
-	}
-	f.Fuzz(func(t *testing.T, rules uint16, code []byte) {
-		runGroupModel(t, rulesOf(int(rules)), code)
+		p.close(0, 0, 0)
+		p.check()
 	})
-}
-
-// runGroupModel runs a program, and returns how many steps it had. One that fails it shortens.
-func runGroupModel(t *testing.T, r groupRules, code []byte) (steps int) {
-	tried := tryGroupModel(t, r, code)
-	if tried.failure == "" {
-		return len(tried.log)
-	}
-	shortest := tried
-	for n := len(shortest.done) / stepBytes; n > 0; n /= 2 {
-		for at := 0; at < len(shortest.done); {
-			next := min(at+n*stepBytes, len(shortest.done))
-			if tried := tryGroupModel(t, r, slices.Concat(shortest.done[:at], shortest.done[next:])); tried.failure != "" {
-				shortest = tried
-			} else {
-				at = next
-			}
-		}
-	}
-	t.Errorf("after %d steps: %s", len(tried.log), tried.failure)
-	t.Logf("the last of them: %v", tried.log[max(0, len(tried.log)-30):])
-	t.Errorf("rules %+v, shortened to %d steps: %v\n%s", r, len(shortest.log), shortest.log, shortest.failure)
-	return len(tried.log)
-}
-
-// An attempt is one run of a program. It stands in for the test, which is not to fail yet.
-type attempt struct {
-	failure string
-	log     []string // of each step
-	done    []byte   // the part of the program that was run
-}
-
-func (a *attempt) Errorf(format string, args ...any) { a.failure = fmt.Sprintf(format, args...) }
-func (a *attempt) FailNow()                          { runtime.Goexit() }
-
-func tryGroupModel(t *testing.T, r groupRules, code []byte) *attempt {
-	a := &attempt{}
-	synctest.Test(t, func(*testing.T) {
-		ended := make(chan struct{})
-		go func() {
-			p := &groupProgram{t: a, code: code, steps: groupSteps()}
-			defer close(ended)
-			defer func() {
-				if x := recover(); x != nil {
-					a.failure = fmt.Sprintf("%v\n%s", x, debug.Stack())
-				}
-				a.log, a.done = p.log, code[:len(code)-len(p.code)]
-			}()
-			p.begin(r)
-			for p.step() {
-			}
-			p.close(0, 0, 0)
-			p.check()
-		}()
-		<-ended
-	})
-	return a
 }
 
 // A groupEvent is what a callback was told: of an attribute's value, or of the end of a session if attribute is nil.
@@ -136,22 +51,20 @@ type heardEvent struct {
 	again   bool // there was a session of its id
 }
 
-// A groupProgram is a program under way. Each step is a few bytes, so that one can be cut out and the others
-// stay what they are.
+// A groupProgram is a program under way.
 type groupProgram struct {
 	*groupModel
-	t      *attempt
-	code   []byte
-	steps  []groupStep
-	depth  int // of steps within others
+	*attempt
+	t      require.TestingT // the attempt
+	depth  int              // of steps within others
 	serial int
-	log    []string
 
 	g       *sessionmap.Group[int]
 	end     func() // of the group's context
 	bus     *sessionmap.Bus[int]
 	publish func(id int, at time.Time)
 	guards  []*sessionmap.Guard[int]
+	stopped func() // checks what a guard has left that was stopped
 
 	mu     sync.Mutex // guards what follows
 	plain  map[int]int
@@ -167,6 +80,7 @@ func (p *groupProgram) begin(r groupRules) {
 	}
 	p.plain, p.bus = make(map[int]int), sessionmap.NewBus[int]()
 	p.synced.Clear()
+	p.stopped = func() {}
 	var ctx context.Context
 	ctx, p.end = context.WithCancel(context.Background())
 	interval := 1000 * time.Hour
@@ -198,8 +112,6 @@ func (p *groupProgram) begin(r groupRules) {
 		p.addIndex(p.attributes[0], limit, 2+i)
 	}
 }
-
-const leaseWarning = 15 * time.Second
 
 func (p *groupProgram) hear(e groupEvent) {
 	again := p.g.Contains(e.id)

@@ -93,7 +93,7 @@ func (n numbers[V]) attach(p *groupProgram, a *modelAttribute, late bool, opts .
 // A modelState is a value with a Close. There is one of a number.
 type modelState struct {
 	number, closed int
-	of             *modelAttribute
+	failed         *uint64 // counts the closes that fail
 }
 
 func (s *modelState) Close() error {
@@ -101,7 +101,7 @@ func (s *modelState) Close() error {
 		panic("closed twice")
 	}
 	if s.number%3 == 0 {
-		s.of.failedCloses++
+		*s.failed++
 		return errors.ErrUnsupported
 	}
 	return nil
@@ -127,7 +127,7 @@ func (p *groupProgram) addAttribute() {
 		states := p.states
 		n := numbers[*modelState]{value: func(number int) *modelState {
 			if states[number] == nil {
-				states[number] = &modelState{number: number, of: a}
+				states[number] = &modelState{number: number, failed: &a.failedCloses}
 			}
 			return states[number]
 		}, number: func(v *modelState) int {
@@ -142,7 +142,7 @@ func (p *groupProgram) addAttribute() {
 
 // addIndex adds an index to an attribute, which takes in the sessions that are there, in an order that it tells.
 func (p *groupProgram) addIndex(a *modelAttribute, limit sessionmap.LimitAction, most int) {
-	x := &modelIndex{owner: numberOwner(len(a.indexes)), limit: limit, most: most}
+	x := &modelIndex[*modelSession]{owner: numberOwner(len(a.indexes)), limit: limit, most: most}
 	var opts []sessionmap.Option
 	if limit != 0 {
 		opts = append(opts, sessionmap.WithOwnerLimit(most, limit))
