@@ -1,0 +1,130 @@
+package sessionmap_test
+
+import (
+	"fmt"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionmap/sessionmap"
+)
+
+// The steps of a program on a map that are about the end of many: by Clear and Close, sweeps, pressure, and time.
+
+// endAll clears the map, or closes it.
+func (p *program[V]) endAll(key, x, y int) string {
+	if x%16 == 0 {
+		return p.close(key, x/16, y)
+	}
+	p.vetoAll()
+	p.forgetLeases()
+	n := p.m.Clear()
+	require.Equal(p.t, p.removeAll(p.entries, sessionmap.Cleared), n)
+	return "Clear"
+}
+
+// forgetLeases is what becomes of the leases when the map is cleared or closed.
+func (p *program[V]) forgetLeases() {
+	for _, l := range p.leases {
+		l.cleared = true
+	}
+}
+
+// close closes the map, also by its context, while loads are under way.
+func (p *program[V]) close(_, x, _ int) string {
+	if x%2 == 1 {
+		p.end()
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- p.m.Close() }()
+	synctest.Wait()
+	if !p.closed {
+		p.closed, p.closedAt = true, len(p.log)
+	}
+	clear(p.buried)
+	clear(p.renamed)
+	clear(p.failed)
+	p.vetoAll()
+	p.forgetLeases()
+	p.removeAll(p.entries, sessionmap.Closed)
+	p.checkLoads()
+	for len(p.loads) > 0 {
+		require.Empty(p.t, closed, "a load is under way")
+		p.finishLoad(p.loads[0])
+	}
+	for len(p.refreshes) > 0 {
+		require.Empty(p.t, closed, "a refresh is under way")
+		p.finishRefresh(p.refreshes[0])
+	}
+	require.NoError(p.t, <-closed)
+	return "Close"
+}
+
+func (p *program[V]) sweep(int, int, int) string {
+	expired := p.expiredAmong(p.entries)
+	require.Equal(p.t, len(expired), p.m.Sweep())
+	p.removeAll(expired, 0)
+	_, overdue := p.leased()
+	require.Equal(p.t, overdue, p.m.Stats().OverdueLeases)
+	return "Sweep"
+}
+
+// What the heap is for a map that looks at it: near high at all times, so that it looks every tenth of a second.
+const (
+	heapHigh = 1000
+	heapLow  = 600
+	heapNear = 550
+	heapKeep = 2
+)
+
+// press has the heap grow until a map that looks at it has done so.
+func (p *program[V]) press(_, x, _ int) string {
+	if !p.pressed {
+		return "nobody looks at the heap"
+	}
+	live := uint64(heapHigh + 1 + 8*x)
+	p.heap.Cycles.Add(2)
+	p.heap.Live.Store(live)
+	time.Sleep(150 * time.Millisecond)
+	synctest.Wait()
+	p.heap.Live.Store(heapNear)
+	share := float64(live-heapLow) / float64(live)
+	n := 0
+	for n < len(p.entries) && float64(n) < share*float64(len(p.entries)) {
+		n++
+	}
+	n = min(n, len(p.entries)-heapKeep)
+	stay := func(e *modelEntry) bool { return e.leases > 0 && p.expired(e) == 0 }
+	for range n {
+		if !slices.ContainsFunc(p.entries, func(e *modelEntry) bool { return !stay(e) }) {
+			break
+		}
+		p.giveWay(sessionmap.Pressure, stay, p.entries)
+	}
+	time.Sleep(850 * time.Millisecond)
+	p.slept()
+	return fmt.Sprintf("heap of %d", live)
+}
+
+// slept is what comes after a time in which timers fired that were due.
+func (p *program[V]) slept() {
+	synctest.Wait()
+	if p.coarse {
+		p.m.Acquire(-1) // which sets the clock right
+	}
+	if p.eager {
+		p.removeAll(p.expiredAmong(p.entries), 0)
+	}
+}
+
+func (p *program[V]) sleep(_, x, _ int) string {
+	pause := []time.Duration{1, 1, 1, 2, 3, 5, 8, 13}[x%8] * time.Second
+	if p.coarse {
+		pause += 10 * time.Millisecond // so that no deadline is at the very moment of a step
+	}
+	time.Sleep(pause)
+	p.slept()
+	return fmt.Sprintf("Sleep %v", pause)
+}
