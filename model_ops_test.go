@@ -273,7 +273,9 @@ func (p *program[V]) deleteBy(_, x, y int) string {
 // adopt moves several values in, in no order, or one where an order matters to others.
 func (p *program[V]) adopt(key, x, y int) string {
 	from, numbers := map[int]V{}, map[int]int{}
-	roomy := p.maxCost == 0 && (p.maxSize == 0 || len(p.entries)+3 <= p.maxSize) && !slices.ContainsFunc(p.indexes, func(x *modelIndex[*modelEntry]) bool { return x.limit > 0 })
+	roomy := p.maxCost == 0 && (p.maxSize == 0 || len(p.entries)+3 <= p.maxSize) &&
+		!slices.ContainsFunc(p.indexes, func(x *modelIndex[*modelEntry]) bool { return x.limit > 0 }) &&
+		!slices.ContainsFunc(p.entries, func(e *modelEntry) bool { return e.leases > 0 }) // Oldest tells no order of these
 	for i := range 1 + x%3 {
 		if i == 0 || roomy {
 			k := (key + i*i) % p.keys()
