@@ -13,37 +13,43 @@ type Program struct {
 	Words  Words
 	Covers map[string]bool // the paths of the packages that will be added
 
-	fset        *token.FileSet
-	whole       bool // all packages of the program are here, not one only
-	packages    []*packageInfo
-	functions   []*function
-	named       map[string]*function   // by types.Func.FullName
-	methods     map[string][]*function // by name
-	containers  map[string]*container
-	order       []*container // containers as found
-	sends       map[string][]place
-	assigned    map[*types.Var][]assignment // to fields
-	makes       map[types.Object][]making   // of named structs
-	stops       map[*types.Var][]stopping   // of fields of timers, tickers, cancel functions and channels
-	uses        []use
-	passed      []pass
-	imported    func(*types.Func) *Effects // what functions outside do to their parameters; may be nil
-	findings    []Finding
-	verdicts    []verdict // on maps
-	others      []Verdict // on slices and caches
-	added       map[*types.Package]bool
-	inContext   map[types.Object]bool // types of values of contexts, which live as long as these
-	companions  map[*container]bool   // that have the same keys as one of sessions
-	runBy       map[*function]layers  // of those that have been asked for
-	setsUp      map[*function]bool    // of those that have been asked for
-	commands    []command             // nil until one has been asked for
-	done        bool
-	reported    map[*types.Var]bool
-	generated   map[string]bool // files that are read for what they remove only
-	remarks     remarks
-	instances   []instance
+	fset  *token.FileSet
+	whole bool // all packages of the program are here, not one only
+
+	// What has been added, and what it says.
+	packages   []*packageInfo
+	added      map[*types.Package]bool
+	functions  []*function
+	named      map[string]*function   // by types.Func.FullName
+	methods    map[string][]*function // by name
+	containers map[string]*container
+	order      []*container // containers as found
+	sends      map[string][]place
+	assigned   map[*types.Var][]assignment // to fields
+	makes      map[types.Object][]making   // of named structs
+	stops      map[*types.Var][]stopping   // of fields of timers, tickers, cancel functions and channels
+	uses       []use
+	passed     []pass
+	inContext  map[types.Object]bool    // types of values of contexts, which live as long as these
+	captured   map[*types.Var]*function // local variables of these that handlers of requests hold on to
+	instances  []instance
+	generated  map[string]bool // files that are read for what they remove only
+	remarks    remarks
+	imported   func(*types.Func) *Effects // what functions outside do to their parameters; may be nil
+
+	// Answers that have been found once.
+	companions  map[*container]bool // that have the same keys as one of sessions
+	runBy       map[*function]layers
+	setsUp      map[*function]bool
+	commands    []command                     // nil until one has been asked for
 	structsWith map[types.Object][]types.Type // see partOf
-	captured    map[*types.Var]*function      // local variables of these that handlers of requests hold on to
+
+	// What is to be told.
+	done     bool
+	findings []Finding
+	reported map[*types.Var]bool
+	verdicts []verdict // on maps
+	others   []Verdict // on slices and caches
 }
 
 // NewProgram returns an empty program. If it is whole, all packages of a program are to be added; otherwise what other
@@ -51,11 +57,12 @@ type Program struct {
 func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
 	return &Program{
 		Words: words, fset: fset, whole: whole,
-		named: make(map[string]*function), methods: make(map[string][]*function), containers: make(map[string]*container),
-		sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment), makes: make(map[types.Object][]making), stops: make(map[*types.Var][]stopping),
-		added: make(map[*types.Package]bool), inContext: make(map[types.Object]bool), companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
-		remarks: make(remarks), reported: make(map[*types.Var]bool), generated: make(map[string]bool),
-		captured: make(map[*types.Var]*function),
+		added: make(map[*types.Package]bool), named: make(map[string]*function), methods: make(map[string][]*function),
+		containers: make(map[string]*container), sends: make(map[string][]place), assigned: make(map[*types.Var][]assignment),
+		makes: make(map[types.Object][]making), stops: make(map[*types.Var][]stopping), inContext: make(map[types.Object]bool),
+		captured: make(map[*types.Var]*function), generated: make(map[string]bool), remarks: make(remarks),
+		companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
+		reported: make(map[*types.Var]bool),
 	}
 }
 
