@@ -172,11 +172,16 @@ func (f *function) missed(in access, outs []access) *ast.ReturnStmt {
 	isOut := func(n ast.Node) bool {
 		return slices.ContainsFunc(outs, func(a access) bool { return n.Pos() <= a.at.pos && a.at.pos < n.End() })
 	}
+	inserted, _ := in.value.(*ast.Ident) // which is not nil until it is set again
 	var missed []*ast.ReturnStmt
 	endMissed := false
-	seen := make(map[*cfg.Block]bool)
-	var follow func(b *cfg.Block, from int)
-	follow = func(b *cfg.Block, from int) {
+	type reached struct {
+		block *cfg.Block
+		same  bool // inserted is what it was
+	}
+	seen := make(map[reached]bool)
+	var follow func(b *cfg.Block, from int, same bool)
+	follow = func(b *cfg.Block, from int, same bool) {
 		for _, n := range b.Nodes[from:] {
 			if isOut(n) {
 				return
@@ -185,21 +190,25 @@ func (f *function) missed(in access, outs []access) *ast.ReturnStmt {
 				missed = append(missed, r)
 				return
 			}
+			if as, ok := n.(*ast.AssignStmt); ok && same {
+				same = !f.sets(as, inserted)
+			}
 		}
 		if len(b.Succs) == 0 && b.Live {
 			endMissed = true
 		}
-		for _, next := range b.Succs {
-			if !seen[next] {
-				seen[next] = true
-				follow(next, 0)
+		for i, next := range b.Succs {
+			if same && i == f.sideOfNil(b, inserted) || seen[reached{next, same}] {
+				continue
 			}
+			seen[reached{next, same}] = true
+			follow(next, 0, same)
 		}
 	}
 	for _, b := range g.Blocks {
 		for i, n := range b.Nodes {
 			if n.Pos() <= in.at.pos && in.at.pos < n.End() {
-				follow(b, i+1)
+				follow(b, i+1, inserted != nil)
 			}
 		}
 	}
@@ -217,6 +226,29 @@ func (f *function) missed(in access, outs []access) *ast.ReturnStmt {
 		}
 	}
 	return missed[0]
+}
+
+// sideOfNil returns which successor of a block is reached only if a variable is nil, by the comparison that the block ends with;
+// -1 if there is none.
+func (f *function) sideOfNil(b *cfg.Block, v *ast.Ident) int {
+	if len(b.Nodes) == 0 || len(b.Succs) != 2 {
+		return -1
+	}
+	cond, ok := b.Nodes[len(b.Nodes)-1].(*ast.BinaryExpr)
+	if !ok || !isNil(cond.Y) {
+		return -1
+	}
+	id, ok := ast.Unparen(cond.X).(*ast.Ident)
+	if !ok || f.variable(id) == nil || f.variable(id) != f.variable(v) {
+		return -1
+	}
+	switch cond.Op {
+	case token.EQL:
+		return 0
+	case token.NEQ:
+		return 1
+	}
+	return -1
 }
 
 // endsBranch reports whether a return ends the branch that the insertion is in: what is inserted there is meant to stay.

@@ -235,3 +235,71 @@ func (h *hub) Swap(userID string) error {
 	h.unpair(userID)
 	return nil
 }
+
+// What was inserted is not nil, until its variable is set again.
+type topics struct {
+	mu        sync.Mutex
+	published map[string]*topic
+	renewed   map[string]*topic
+	either    map[string]*topic
+}
+
+type topic struct{ done chan struct{} }
+
+func dial() *topic { return &topic{make(chan struct{})} }
+
+func (t *topics) Publish(userID string) {
+	t.mu.Lock()
+	pub := t.published[userID]
+	if pub == nil {
+		pub = &topic{make(chan struct{})}
+		t.published[userID] = pub
+	} else {
+		pub = nil
+	}
+	t.mu.Unlock()
+	if pub == nil {
+		return
+	}
+	<-pub.done
+	t.mu.Lock()
+	delete(t.published, userID)
+	t.mu.Unlock()
+}
+
+// ---- reported ----
+
+func (t *topics) Renew(userID string) error {
+	pub := dial()
+	t.mu.Lock()
+	t.renewed[userID] = pub // want `return: topics.renewed\[userID\] is removed at the end of Renew \(returns.go:\d+\), but not before the return at line \d+: defer the removal`
+	t.mu.Unlock()
+	pub = dial()
+	if pub == nil {
+		return errors.New("no answer")
+	}
+	t.mu.Lock()
+	delete(t.renewed, userID)
+	t.mu.Unlock()
+	return nil
+}
+
+// Where it may have been set again, it may be nil.
+func (t *topics) Either(userID string, again bool) error {
+	pub := dial()
+	t.mu.Lock()
+	t.either[userID] = pub // want `return: topics.either\[userID\] is removed at the end of Either \(returns.go:\d+\), but not before the return at line \d+: defer the removal`
+	t.mu.Unlock()
+	if again {
+		pub = dial()
+	}
+	if pub != nil {
+		<-pub.done
+	} else {
+		return errors.New("no answer")
+	}
+	t.mu.Lock()
+	delete(t.either, userID)
+	t.mu.Unlock()
+	return nil
+}
