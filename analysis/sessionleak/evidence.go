@@ -8,7 +8,7 @@ import (
 // evidence judges an insertion by its key; where the key says nothing, by the container's name, and by its companions.
 func (p *Program) evidence(c *container, a access) evidence {
 	switch {
-	case a.ofAccount():
+	case a.ofAccount() || p.configured(c, a):
 		return fixed
 	case a.key != neutral:
 		return a.key

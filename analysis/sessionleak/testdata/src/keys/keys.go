@@ -197,3 +197,60 @@ func (p *people) serve(r *http.Request) {
 	p.hosts[file]++
 	p.mu.Unlock()
 }
+
+// What a configuration lists.
+type listing struct {
+	mu       sync.Mutex
+	conf     Config
+	dialed   map[string]int
+	loaded   map[string]int
+	loading  map[string]*loadRequest
+	asked    map[string]int
+	mixed    map[string]int
+	peers    []string
+	answered map[string]int
+}
+
+type Config struct{ Peers, TitleIDs []string }
+
+type loadRequest struct{}
+
+func (l *listing) Dial() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, peer := range l.conf.Peers {
+		l.dialed[peer]++
+		l.mix(peer)
+	}
+}
+
+func (l *listing) Resolve() {
+	for _, titleID := range l.conf.TitleIDs {
+		l.load(titleID)
+	}
+}
+
+func (l *listing) load(titleID string) {
+	l.mu.Lock()
+	l.loading[titleID] = &loadRequest{}
+	delete(l.loading, titleID)
+	l.loaded[titleID] = 1
+	l.mu.Unlock()
+}
+
+// Those of a request are others each time, and so are those that are called by.
+func (l *listing) Ask(conf Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, peer := range conf.Peers {
+		l.asked[peer]++ // want `grows: listing.asked grows with peer`
+		l.mix(peer)
+	}
+	for _, peer := range l.peers {
+		l.answered[peer]++ // want `grows: listing.answered grows with peer`
+	}
+}
+
+func (l *listing) mix(peer string) {
+	l.mixed[peer]++ // want `grows: listing.mixed grows with peer`
+}
