@@ -37,9 +37,9 @@ func (p *Program) longLived(c *container) bool {
 }
 
 // lasting reports whether the structs of a type last: several goroutines share them, or they are package variables, and they are
-// not those of a context or of a request.
+// not those of a context, of a request or of a connection.
 func (p *Program) lasting(obj types.Object, locked bool) bool {
-	return (locked || shared(obj.Type(), 2) || isVariable(obj)) && !p.inContext[obj] && !p.madeByRequest(obj)
+	return (locked || shared(obj.Type(), 2) || isVariable(obj)) && !p.inContext[obj] && !p.madeByRequest(obj) && !p.madeByConnection(obj)
 }
 
 // partOfLasting reports whether the structs of a type are but fields of others, which last.

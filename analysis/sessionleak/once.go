@@ -2,8 +2,10 @@ package sessionleak
 
 import (
 	"go/ast"
+	"go/token"
 	"go/types"
 	"slices"
+	"strings"
 )
 
 // makes notes that a literal, or a call of new, makes a struct.
@@ -27,6 +29,41 @@ func (p *Program) madeOnce(obj types.Object) bool {
 // request.
 func (p *Program) madeByRequest(obj types.Object) bool {
 	return p.madeWhere(obj, func(m making) bool { return m.at.in.servesHTTP() && p.keptLocal(m) })
+}
+
+// madeByConnection reports whether a struct is only ever made for a connection that was accepted, and kept in the variables of a
+// function: it ends with the connection.
+func (p *Program) madeByConnection(obj types.Object) bool {
+	return p.madeWhere(obj, func(m making) bool { return m.at.in.accepts(m.at.pos, nil) && p.keptLocal(m) })
+}
+
+// accepts reports whether a place in f is only reached from loops that accept connections. Those that have asked are in callees.
+func (f *function) accepts(pos token.Pos, callees []*function) bool {
+	for n := range f.enclosing(pos) {
+		if loop, ok := n.(*ast.ForStmt); ok && f.endless(pos) && f.callsAccept(loop.Body) {
+			return true
+		}
+	}
+	if f.exported() || len(f.runs) == 0 || slices.Contains(callees, f) {
+		return false
+	}
+	callees = append(slices.Clone(callees), f)
+	return !slices.ContainsFunc(f.runs, func(e edge) bool {
+		return e.how != called && e.how != deferred && e.how != spawned || !e.at.in.accepts(e.at.pos, callees)
+	})
+}
+
+// callsAccept reports whether statements call the method of a listener that waits for a connection.
+func (f *function) callsAccept(body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			name, _ := f.calleeName(call)
+			found = found || strings.HasPrefix(name, "Accept")
+		}
+		return !found
+	})
+	return found
 }
 
 // madeInPassing reports whether a struct is only ever made by functions that run again and again, and keep it in their variables,

@@ -1,7 +1,10 @@
 // Package lifetime has containers whose structs do not say themselves how long they live.
 package lifetime
 
-import "sync"
+import (
+	"net"
+	"sync"
+)
 
 // ---- reported ----
 
@@ -157,4 +160,82 @@ func Feed() (next func(userID string)) {
 		s.feed.users[userID]++ // want `grows: feed.users grows with userID and nothing removes from it`
 		s.mu.Unlock()
 	}
+}
+
+// What is made for a connection ends with it.
+type talk struct {
+	mu      sync.Mutex
+	streams map[string]int
+}
+
+func newTalk(net.Conn) *talk { return &talk{streams: make(map[string]int)} }
+
+func (t *talk) read(streamID string) {
+	t.mu.Lock()
+	t.streams[streamID]++
+	t.mu.Unlock()
+}
+
+func Listen(l net.Listener) error {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go serve(conn)
+	}
+}
+
+func serve(conn net.Conn) {
+	t := newTalk(conn)
+	t.read(conn.RemoteAddr().String())
+}
+
+// ---- reported ----
+
+// One that is kept goes on, and so does one that is also made otherwise.
+type kept struct {
+	mu      sync.Mutex
+	streams map[string]int
+}
+
+type made struct {
+	mu      sync.Mutex
+	streams map[string]int
+}
+
+var last *kept
+
+func Keep(l net.Listener) error {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		last = &kept{streams: make(map[string]int)}
+		m := &made{streams: make(map[string]int)}
+		last.read(conn.RemoteAddr().String())
+		m.read(conn.RemoteAddr().String())
+	}
+}
+
+func (k *kept) read(streamID string) {
+	k.mu.Lock()
+	k.streams[streamID]++ // want `grows: kept.streams grows with streamID and nothing removes from it`
+	k.mu.Unlock()
+}
+
+func newMade() *made { return &made{streams: make(map[string]int)} }
+
+func Make(streamIDs chan string) {
+	m := newMade()
+	for streamID := range streamIDs {
+		m.read(streamID)
+	}
+}
+
+func (m *made) read(streamID string) {
+	m.mu.Lock()
+	m.streams[streamID]++ // want `grows: made.streams grows with streamID and nothing removes from it`
+	m.mu.Unlock()
 }
