@@ -3,6 +3,7 @@ package sessionleak
 import (
 	"go/ast"
 	"go/types"
+	"slices"
 )
 
 // walk notes what a declared function, and the literals in it, do.
@@ -42,7 +43,23 @@ func (f *function) literal(lit *ast.FuncLit, stack []ast.Node, outer []scope) {
 	if v := f.assignedTo(stack); v != nil {
 		f.locals[v] = g
 	}
-	g.walkBody(nil)
+	g.walkBody(f.rangesBy(lit, stack))
+}
+
+// rangesBy returns the scope of a literal that a sync.Map, or another container, calls for each of its elements.
+func (f *function) rangesBy(lit *ast.FuncLit, stack []ast.Node) []scope {
+	if len(stack) < 2 {
+		return nil
+	}
+	call, ok := stack[len(stack)-2].(*ast.CallExpr)
+	if !ok || !slices.Contains(call.Args, ast.Expr(lit)) {
+		return nil
+	}
+	sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr)
+	if !ok || f.containerOf(sel.X) == nil || !slices.Contains([]string{"Range", "ForEach", "Each", "IterCb"}, sel.Sel.Name) {
+		return nil
+	}
+	return []scope{{kind: looped, node: call}}
 }
 
 // assignedTo returns the local variable that the last expression of the stack is assigned to.

@@ -103,3 +103,43 @@ func (c *codes) routes() {
 	http.HandleFunc("/check", func(w http.ResponseWriter, r *http.Request) { c.check(r.FormValue("token")) })
 	http.HandleFunc("/logout", func(w http.ResponseWriter, r *http.Request) { c.end(r.FormValue("token")) })
 }
+
+// ---- not reported ----
+
+// A Range looks at all.
+type seen struct {
+	users sync.Map
+	asked sync.Map
+}
+
+func NewSeen() *seen {
+	s := new(seen)
+	go s.clean()
+	return s
+}
+
+func (s *seen) Mark(userID string) {
+	s.users.Store(userID, time.Now())
+	s.asked.Store(userID, time.Now()) // want `lookup: seen.asked grows with userID, and what has expired leaves only when it is asked for again`
+}
+
+func (s *seen) clean() {
+	for {
+		s.users.Range(func(userID, at any) bool {
+			if time.Since(at.(time.Time)) > time.Hour {
+				s.users.Delete(userID)
+			}
+			return true
+		})
+		time.Sleep(time.Hour)
+	}
+}
+
+func (s *seen) Asked(userID string) bool {
+	at, ok := s.asked.Load(userID)
+	if ok && time.Since(at.(time.Time)) > time.Hour {
+		s.asked.Delete(userID)
+		return false
+	}
+	return ok
+}
