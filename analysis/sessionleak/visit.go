@@ -178,6 +178,9 @@ func (f *function) insert(ix *ast.IndexExpr, value ast.Expr, n ast.Node, at plac
 		}
 		return
 	}
+	if inner := f.containerOf(ix); inner != nil && inner.kind == goMap && value != nil && isMade(value) && f.byClock(ix.Pos()) {
+		inner.add(access{what: empty, at: at, value: value, node: n})
+	}
 	if f.updates(c, ix, at) {
 		return
 	}
@@ -291,6 +294,24 @@ func (f *function) decided(pos token.Pos) func(yield func(cond ast.Expr, is bool
 			}
 		}
 	}
+}
+
+// byClock reports whether a position of f is reached because of a time.
+func (f *function) byClock(pos token.Pos) bool {
+	for cond, is := range f.decided(pos) {
+		asks := false
+		ast.Inspect(cond, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				fn := f.callee(call)
+				asks = asks || fn != nil && fn.Pkg() != nil && fn.Pkg().Path() == "time"
+			}
+			return !asks
+		})
+		if is && asks {
+			return true
+		}
+	}
+	return false
 }
 
 // enclosing yields the nodes of f's body around a position, the outermost first.

@@ -463,3 +463,25 @@ type unused struct {
 
 func (u *unused) join(peerID string)  { u.peers[peerID] = 1 }
 func (u *unused) leave(peerID string) { delete(u.peers, peerID) }
+
+// What is made anew each day is emptied, what is made where there is none is not.
+type daily struct {
+	mu      sync.Mutex
+	day     int
+	users   map[string]map[string]bool
+	callers map[string]map[string]bool
+}
+
+func (d *daily) Count(server, userID string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.day != time.Now().Day() {
+		d.users[server] = make(map[string]bool)
+		d.day = time.Now().Day()
+	}
+	d.users[server][userID] = true
+	if _, ok := d.callers[server]; !ok {
+		d.callers[server] = make(map[string]bool)
+	}
+	d.callers[server][userID] = true // want `grows: daily.callers\[…\] grows with userID and nothing removes from it`
+}
