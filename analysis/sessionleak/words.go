@@ -32,7 +32,7 @@ func DefaultWords() Words {
 			status level scope category language lang locale schema pattern route mode role scheme op opcode driver plugin flag
 			option config option setting label lock sql query statement stmt prefix suffix proto protocol feature template tool
 			tools symbol node size index idx handler alias interface slot shard domain icon color font metric
-			server backend broker upstream url uri`),
+			server backend broker upstream url uri connectionstring dsn`),
 	}
 }
 
@@ -79,6 +79,9 @@ func (w Words) judge(name string) evidence {
 	words := split(name)
 	for i := 0; i < len(words); i++ {
 		word := words[i]
+		if i+1 < len(words) && slices.Contains(w.Fixed, word+words[i+1]) { // connectionString
+			return fixed
+		}
 		if i+1 < len(words) && slices.Contains(w.Sessions, word+words[i+1]) { // cID, userName
 			found = session
 			i++

@@ -254,3 +254,17 @@ func (l *listing) Ask(conf Config) {
 func (l *listing) mix(peer string) {
 	l.mixed[peer]++ // want `grows: listing.mixed grows with peer`
 }
+
+// A connection string is of the configuration, unlike what it connects.
+type databases struct {
+	mu    sync.Mutex
+	pools map[string]int
+	conns map[string]int
+}
+
+func (d *databases) open(connectionString, connection string) {
+	d.mu.Lock()
+	d.pools[connectionString]++
+	d.conns[connection]++ // want `grows: databases.conns grows with connection`
+	d.mu.Unlock()
+}
