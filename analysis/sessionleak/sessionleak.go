@@ -24,11 +24,12 @@
 // # What counts as a session
 //
 // A key counts by the words in its name, in its type's name, and in what it was made from: sessionID, conn.RemoteAddr(), a
-// value of type UserID, or what a generic struct is made for. [DefaultWords] has the words. A container counts as long-lived if
-// it is a package variable, or a local variable that an HTTP handler holds on to, or a field of a struct that several goroutines
-// share, as its locks, atomics and channels show, or that is part of such a struct. It does not if its struct is a value of a
-// context, or of an HTTP handler alone, or is itself in a container from which something removes it, or in a command that runs
-// to its end. Packages for tests are not looked at, and generated code only for what it removes.
+// value of type UserID, or what a generic struct is made for. [DefaultWords] has the words. One of a list in the configuration
+// of the container's owner does not count. A container counts as long-lived if it is a package variable, or a local variable
+// that an HTTP handler holds on to, or a field of a struct that several goroutines share, as its locks, atomics and channels
+// show, or that is part of such a struct. It does not if its struct is a value of a context, or of an HTTP handler alone, or is
+// made for a connection that a loop has accepted and kept to itself, or is itself in a container from which something removes
+// it, or in a command that runs to its end. Packages for tests are not looked at, and generated code only for what it removes.
 //
 // # Silencing a report
 //
