@@ -7,7 +7,7 @@ type part struct {
 }
 
 var parts = []part{
-	{name: "model", command: "go test -v -count=1 -timeout 3h -run 'Test(Group)?Model$' -modelsteps 50000 ."},
+	{name: "model", command: "go test -v -count=1 -timeout 3h -run 'Test(Group|Weak)?Model$' -modelsteps 50000 ."},
 	{name: "histories", command: "go test -v -count=1 -timeout 3h -run Linearizable -histories 20000 ."},
 	{name: "explore", command: "go run ./proof/explore -bound 3 -budget 60000 -random 10000"},
 	{name: "shaken", command: "go run ./proof/shake -- -v -timeout 3h -modelsteps 5000 -histories 5000"},
