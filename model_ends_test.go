@@ -3,7 +3,6 @@ package sessionmap_test
 import (
 	"fmt"
 	"slices"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -39,7 +38,7 @@ func (p *program[V]) close(_, x, _ int) string {
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- p.m.Close() }()
-	synctest.Wait()
+	wait()
 	if !p.closed {
 		p.closed, p.closedAt = true, len(p.log)
 	}
@@ -87,8 +86,8 @@ func (p *program[V]) press(_, x, _ int) string {
 	live := uint64(heapHigh + 1 + 8*x)
 	p.heap.Cycles.Add(2)
 	p.heap.Live.Store(live)
-	time.Sleep(150 * time.Millisecond)
-	synctest.Wait()
+	pass(150 * time.Millisecond)
+	wait()
 	p.heap.Live.Store(heapNear)
 	share := float64(live-heapLow) / float64(live)
 	n := 0
@@ -103,14 +102,14 @@ func (p *program[V]) press(_, x, _ int) string {
 		}
 		p.giveWay(sessionmap.Pressure, stay, p.entries)
 	}
-	time.Sleep(850 * time.Millisecond)
+	pass(850 * time.Millisecond)
 	p.slept()
 	return fmt.Sprintf("heap of %d", live)
 }
 
 // slept is what comes after a time in which timers fired that were due.
 func (p *program[V]) slept() {
-	synctest.Wait()
+	wait()
 	if p.coarse {
 		p.m.Acquire(-1) // which sets the clock right
 	}
@@ -124,7 +123,7 @@ func (p *program[V]) sleep(_, x, _ int) string {
 	if p.coarse {
 		pause += 10 * time.Millisecond // so that no deadline is at the very moment of a step
 	}
-	time.Sleep(pause)
+	pass(pause)
 	p.slept()
 	return fmt.Sprintf("Sleep %v", pause)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -165,14 +164,14 @@ func (p *groupProgram) bind(id, x, _ int) string {
 		cancel()
 	}
 	require.Equal(p.t, s != nil, p.g.BindContext(ctx, id))
-	synctest.Wait()
+	wait()
 	if p.access(s); s == nil {
 		cancel()
 		return fmt.Sprintf("BindContext %d: none", id)
 	}
 	if s.cancel != nil {
 		s.cancel() // it is not bound to that any more
-		synctest.Wait()
+		wait()
 	}
 	if s.cancel = cancel; ctx.Err() != nil {
 		p.ended(s, sessionmap.ContextDone)
@@ -187,7 +186,7 @@ func (p *groupProgram) cancel(_, x, _ int) string {
 	}
 	s := bound[x%len(bound)]
 	s.cancel()
-	synctest.Wait()
+	wait()
 	p.ended(s, sessionmap.ContextDone)
 	return fmt.Sprintf("cancel %d", s.id)
 }
@@ -313,7 +312,7 @@ func (p *groupProgram) forgetLeases() {
 func (p *groupProgram) close(_, x, _ int) string {
 	if x%8 == 0 {
 		p.end()
-		synctest.Wait()
+		wait()
 	}
 	require.NoError(p.t, p.g.Close())
 	if !p.closed {
@@ -328,8 +327,8 @@ func (p *groupProgram) close(_, x, _ int) string {
 
 func (p *groupProgram) sleep(_, x, _ int) string {
 	pause := []time.Duration{0, 1, 2, 3, 5, 8, 13, 21}[x%8] * time.Second
-	time.Sleep(pause)
-	synctest.Wait()
+	pass(pause)
+	wait()
 	if p.eager && pause > 0 { // a timer that is due fires when time passes
 		p.endedAll(p.expiredAmong(p.sessions), 0)
 	}

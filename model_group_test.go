@@ -115,6 +115,7 @@ func (p *groupProgram) begin(r groupRules) {
 
 func (p *groupProgram) hear(e groupEvent) {
 	again := p.g.Contains(e.id)
+	turn.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, plain := p.plain[e.id]

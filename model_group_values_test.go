@@ -97,6 +97,7 @@ type modelState struct {
 }
 
 func (s *modelState) Close() error {
+	turn.Add(1)
 	if s.closed++; s.closed > 1 {
 		panic("closed twice")
 	}

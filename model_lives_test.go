@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -141,11 +140,11 @@ func aContext(x int) (ctx context.Context, cancel func()) {
 
 // bound is what becomes of e when it is bound to ctx.
 func (p *program[V]) bound(e *modelEntry, ctx context.Context, cancel func()) {
-	synctest.Wait()
+	wait()
 	p.access(e)
 	if e.cancel != nil {
 		e.cancel() // it is not bound to that any more
-		synctest.Wait()
+		wait()
 	}
 	if e.cancel = cancel; ctx.Err() != nil {
 		p.remove(e, sessionmap.ContextDone)
@@ -189,7 +188,7 @@ func (p *program[V]) cancel(_, x, _ int) string {
 	}
 	e := bound[x%len(bound)]
 	e.cancel()
-	synctest.Wait()
+	wait()
 	p.remove(e, sessionmap.ContextDone)
 	return fmt.Sprintf("cancel %d", e.key)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -121,7 +120,7 @@ func (p *program[V]) load(key, x, y int) string {
 		value, err := p.m.GetOrLoad(ctx, key, l.run)
 		w.answer <- loaded[V]{value, err}
 	}()
-	synctest.Wait()
+	wait()
 	if e != nil {
 		p.hits++
 		p.access(e)
@@ -237,7 +236,7 @@ func (p *program[V]) giveUp(_, x, y int) string {
 	w := l.waiters[i]
 	l.waiters = slices.Delete(l.waiters, i, i+1)
 	w.cancel()
-	synctest.Wait()
+	wait()
 	p.answered(w, 0, context.Canceled)
 	if len(l.waiters) == 0 {
 		l.vetoed = true
@@ -249,7 +248,7 @@ func (p *program[V]) refresh(key, x, y int) string {
 	e, l := p.reach(key), p.newLoad(key, x/2, y)
 	began := p.m.Refresh(key, l.run)
 	require.Equal(p.t, e != nil && !e.refreshing, began)
-	synctest.Wait()
+	wait()
 	if !began {
 		require.Zero(p.t, l.calls)
 		return fmt.Sprintf("Refresh %d: false", key)

@@ -8,8 +8,10 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // What the programs have in common that run on a map and on its model (model_test.go), and on a group and on its
@@ -147,4 +149,19 @@ func runProgram(t *testing.T, rules any, code []byte, run func(*attempt)) (steps
 	t.Logf("the last of them: %v", first.log[max(0, len(first.log)-30):])
 	t.Errorf("rules %+v, shortened to %d steps: %v\n%s", rules, len(shortest.log), shortest.log, shortest.failure)
 	return len(first.log)
+}
+
+// A turn orders what a program has done before what the map's own goroutines do next: these run while it waits, or time passes.
+var turn atomic.Int64
+
+// wait lets all other goroutines of the bubble go on as far as they can.
+func wait() {
+	turn.Add(1)
+	synctest.Wait()
+}
+
+// pass lets time pass. What was due then may be under way still, until a wait.
+func pass(d time.Duration) {
+	turn.Add(1)
+	time.Sleep(d)
 }

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -157,6 +156,7 @@ func (p *program[V]) begin() {
 }
 
 func (p *program[V]) hear(key int, value V, cause sessionmap.Cause) {
+	turn.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := removal{key, p.number(value), cause}
@@ -175,7 +175,7 @@ func (p *program[V]) fresh(kind int) int {
 
 // settle lets all that is under way go on as far as it can.
 func (p *program[V]) settle() {
-	synctest.Wait()
+	wait()
 	p.removedOnOccasion()
 }
 
