@@ -43,6 +43,7 @@ type Program struct {
 	setsUp      map[*function]bool
 	commands    []command                     // nil until one has been asked for
 	structsWith map[types.Object][]types.Type // see partOf
+	unseenIn    map[string][]*ast.File        // by directory; see unseen
 
 	// What is to be told.
 	done     bool
@@ -62,7 +63,7 @@ func NewProgram(fset *token.FileSet, words Words, whole bool) *Program {
 		makes: make(map[types.Object][]making), stops: make(map[*types.Var][]stopping), inContext: make(map[types.Object]bool),
 		captured: make(map[*types.Var]*function), generated: make(map[string]bool), remarks: make(remarks),
 		companions: make(map[*container]bool), runBy: make(map[*function]layers), setsUp: make(map[*function]bool),
-		reported: make(map[*types.Var]bool),
+		unseenIn: make(map[string][]*ast.File), reported: make(map[*types.Var]bool),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -25,22 +26,36 @@ func (r *rewrite) usedUnseen() bool {
 // unseen reports whether there is something that is so in the files that are not looked at of a container's directory, or
 // whether one of them cannot be read.
 func (p *Program) unseen(c *container, is func(stack []ast.Node) bool) bool {
+	dir := filepath.Dir(p.Written(c.v.Pos()).Filename)
+	files, known := p.unseenIn[dir]
+	if !known {
+		files = p.parseUnseen(c.pkg, dir)
+		p.unseenIn[dir] = files
+	}
+	return slices.ContainsFunc(files, func(file *ast.File) bool {
+		return file == nil || !walkStacks(file, func(stack []ast.Node) bool { return !is(stack) })
+	})
+}
+
+// parseUnseen returns the files in the directory of a package that are not looked at, with nil for what cannot be read.
+func (p *Program) parseUnseen(pi *packageInfo, dir string) (files []*ast.File) {
 	seen := make(map[string]bool)
-	for _, file := range c.pkg.Files {
+	for _, file := range pi.Files {
 		seen[p.Written(file.Package).Filename] = true
 	}
-	names, err := filepath.Glob(filepath.Join(filepath.Dir(p.Written(c.v.Pos()).Filename), "*.go"))
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
-		return true
+		return []*ast.File{nil}
 	}
 	for _, name := range names {
 		if seen[name] {
 			continue
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil || !walkStacks(file, func(stack []ast.Node) bool { return !is(stack) }) {
-			return true
+		if err != nil {
+			file = nil
 		}
+		files = append(files, file)
 	}
-	return false
+	return files
 }
