@@ -152,11 +152,7 @@ func (k cacheKind) lacksField(call *ast.CallExpr) string {
 // background reports whether a context is one without an end.
 func (f *function) background(ctx ast.Expr) bool {
 	call, ok := ast.Unparen(ctx).(*ast.CallExpr)
-	if !ok {
-		return false
-	}
-	name, pkg := f.calleeName(call)
-	return pkg == "context" && (name == "Background" || name == "TODO")
+	return ok && f.isCallOf(call, "context", "Background", "TODO")
 }
 
 func (pi *packageInfo) isZeroOrLess(e ast.Expr) bool {

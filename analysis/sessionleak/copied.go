@@ -38,15 +38,15 @@ func (f *function) stored(call *ast.CallExpr) (ptr, value ast.Expr) {
 // bindCopy has a local map that a call stores in an atomic.Pointer stand for that, if it is a copy of what is there.
 func (f *function) bindCopy(call *ast.CallExpr) {
 	ptr, value := f.stored(call)
-	if id, ok := value.(*ast.Ident); ok && f.isLocalName(id) && f.variable(id) != nil && f.copied(f.variable(id)) {
+	if id, ok := value.(*ast.Ident); ok && f.isLocalName(id) && f.variable(id) != nil && f.isCopy(f.variable(id)) {
 		if r, ok := f.resolve(ptr); ok {
 			f.aliases[f.variable(id)] = r
 		}
 	}
 }
 
-// copied reports whether a local map is made by maps.Clone, or filled by maps.Copy, or by a loop that copies each element.
-func (f *function) copied(v *types.Var) bool {
+// isCopy reports whether a local map is made by maps.Clone, or filled by maps.Copy, or by a loop that copies each element.
+func (f *function) isCopy(v *types.Var) bool {
 	found := false
 	is := func(e ast.Expr) bool {
 		id, ok := ast.Unparen(e).(*ast.Ident)
@@ -57,13 +57,11 @@ func (f *function) copied(v *types.Var) bool {
 		case *ast.AssignStmt:
 			for i := range min(len(n.Lhs), len(n.Rhs)) {
 				if call, ok := ast.Unparen(n.Rhs[i]).(*ast.CallExpr); ok && is(n.Lhs[i]) {
-					name, pkg := f.calleeName(call)
-					found = found || name == "Clone" && pkg == "maps"
+					found = found || f.isCallOf(call, "maps", "Clone")
 				}
 			}
 		case *ast.CallExpr:
-			name, pkg := f.calleeName(n)
-			found = found || name == "Copy" && pkg == "maps" && len(n.Args) == 2 && is(n.Args[0])
+			found = found || f.isCallOf(n, "maps", "Copy") && len(n.Args) == 2 && is(n.Args[0])
 		case *ast.RangeStmt:
 			if len(n.Body.List) == 1 {
 				as, ok := n.Body.List[0].(*ast.AssignStmt)

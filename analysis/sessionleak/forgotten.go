@@ -67,7 +67,7 @@ func (f *function) hasDeadline(e ast.Expr) bool {
 // endsWith reports whether f stops what it does as it, or each that calls it, removes from a container, or tears it down.
 func (f *function) endsWith(c *container, depth int) bool {
 	top := f.outermost()
-	if tearsDown(top) || slices.ContainsFunc(c.accesses, func(a access) bool { return a.what == remove && a.at.in.outermost() == top }) {
+	if tearsDown(top) || top.does(c, remove) {
 		return true
 	}
 	if depth == 0 || len(top.runs) == 0 {
@@ -112,20 +112,11 @@ func (p *Program) calledFrom(f *function, some map[*function]bool, depth int) bo
 // uses reports whether f does more with the values of a map than to look at what they are made of: it hands one on, or calls a
 // method of it, or has what is in it and is no plain value.
 func (f *function) uses(elem types.Type) bool {
-	found := false
-	var stack []ast.Node
-	ast.Inspect(f.body, func(n ast.Node) bool {
-		if n == nil {
-			stack = stack[:len(stack)-1]
-			return true
-		}
-		stack = append(stack, n)
-		if e, ok := n.(ast.Expr); ok && len(stack) > 1 && f.pkg.Info.Types[e].IsValue() && types.Identical(deref(f.pkg.Info.TypeOf(e)), deref(elem)) {
-			found = found || !f.looksAt(e, stack[len(stack)-2])
-		}
-		return true
+	return !walkStacks(f.body, func(stack []ast.Node) bool {
+		e, ok := stack[len(stack)-1].(ast.Expr)
+		isValue := ok && len(stack) > 1 && f.pkg.Info.Types[e].IsValue() && types.Identical(deref(f.pkg.Info.TypeOf(e)), deref(elem))
+		return !isValue || f.looksAt(e, stack[len(stack)-2])
 	})
-	return found
 }
 
 // looksAt reports whether a value that is a part of n is only put into a variable, compared, or asked for a plain value.

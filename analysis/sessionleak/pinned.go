@@ -79,8 +79,7 @@ func (f *function) selfName() string {
 // rearms reports whether a call in f, or in the literal g of it, is a time.AfterFunc of f whose timer is dropped, or put where
 // nothing stops it, and which nothing keeps from being called.
 func (f *function) rearms(g *function, call *ast.CallExpr) bool {
-	name, pkg := g.calleeName(call)
-	if name != "AfterFunc" || pkg != "time" || len(call.Args) != 2 || !f.callsItself(call.Args[1]) {
+	if !g.isCallOf(call, "time", "AfterFunc") || len(call.Args) != 2 || !f.callsItself(call.Args[1]) {
 		return false
 	}
 	dropped := false

@@ -81,22 +81,6 @@ func (r *rewrite) usesIn() bool {
 	})
 }
 
-// walkStacks calls ok with each node below root and those around it, until it reports false.
-func walkStacks(root ast.Node, ok func(stack []ast.Node) bool) bool {
-	good := true
-	var stack []ast.Node
-	ast.Inspect(root, func(n ast.Node) bool {
-		if n == nil {
-			stack = stack[:len(stack)-1]
-			return false
-		}
-		stack = append(stack, n)
-		good = good && ok(stack)
-		return true
-	})
-	return good
-}
-
 func (r *rewrite) is(id *ast.Ident) bool {
 	v, ok := r.pi.Info.ObjectOf(id).(*types.Var)
 	return ok && v.Origin() == r.c.v

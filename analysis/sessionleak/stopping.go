@@ -41,29 +41,21 @@ func (f *function) keeps(value ast.Expr, stored token.Pos, depth int) bool {
 	if v == nil || !f.isLocal(v) {
 		return false
 	}
-	found := f.isParameter(v) && f.givenKept(v, depth-1)
-	var stack []ast.Node
-	ast.Inspect(f.outermost().body, func(n ast.Node) bool {
-		if n == nil {
-			stack = stack[:len(stack)-1]
-			return true
-		}
-		stack = append(stack, n)
-		if use, ok := n.(*ast.Ident); !ok || use == id || f.pkg.Info.Uses[use] != v || isAssigned(stack) {
+	return f.isParameter(v) && f.givenKept(v, depth-1) || !walkStacks(f.outermost().body, func(stack []ast.Node) bool {
+		use, ok := stack[len(stack)-1].(*ast.Ident)
+		if !ok || use == id || f.pkg.Info.Uses[use] != v || isAssigned(stack) {
 			return true
 		}
 		call, ok := stack[len(stack)-2].(*ast.CallExpr)
-		now := ok && call.Fun == n && !slices.ContainsFunc(stack, func(n ast.Node) bool {
+		now := ok && call.Fun == use && !slices.ContainsFunc(stack, func(n ast.Node) bool {
 			switch n.(type) {
 			case *ast.DeferStmt, *ast.FuncLit:
 				return true
 			}
 			return false
 		})
-		found = found || !now || n.Pos() > stored
-		return true
+		return now && use.Pos() <= stored
 	})
-	return found
 }
 
 // givenKept reports whether one of those that call f may keep what it is given in a parameter.
@@ -165,11 +157,7 @@ func (p *Program) standard(pkg *types.Package) bool {
 // isAfterFunc reports whether a value comes of time.AfterFunc.
 func (f *function) isAfterFunc(e ast.Expr) bool {
 	call, ok := f.first(e).(*ast.CallExpr)
-	if !ok {
-		return false
-	}
-	name, pkg := f.calleeName(call)
-	return name == "AfterFunc" && pkg == "time"
+	return ok && f.isCallOf(call, "time", "AfterFunc")
 }
 
 // first returns what a local variable is first set to, and any other expression as it is.
@@ -183,7 +171,7 @@ func (f *function) first(e ast.Expr) ast.Expr {
 }
 
 // stopsOne reports whether f, or what it belongs to or calls or is called by, stops something of the sort.
-func (f *function) stopsOne(p *Program, c *container, what string, depth int) bool {
+func (f *function) stopsOne(what string, depth int) bool {
 	for _, e := range f.runs {
 		if e.how == timed { // it has fired
 			return true
@@ -193,12 +181,12 @@ func (f *function) stopsOne(p *Program, c *container, what string, depth int) bo
 	if top.ends(what) {
 		return true
 	}
-	for _, g := range p.functions {
+	for _, g := range f.pkg.prog.functions {
 		if g.outermost() != top || depth == 0 {
 			continue
 		}
 		for _, e := range g.runs {
-			if e.at.in.stopsOne(p, c, what, depth-1) {
+			if e.at.in.stopsOne(what, depth-1) {
 				return true
 			}
 		}

@@ -89,7 +89,7 @@ func (p *Program) dropped(v verdict, what string) {
 		return
 	}
 	for _, a := range v.c.accesses {
-		if a.what != remove || a.at.in.stopsOne(p, v.c, what, 2) {
+		if a.what != remove || a.at.in.stopsOne(what, 2) {
 			continue
 		}
 		if slices.ContainsFunc(v.growth, func(g access) bool {

@@ -106,3 +106,25 @@ func (f *function) calleeName(call *ast.CallExpr) (name, pkg string) {
 	}
 	return "", ""
 }
+
+// isCallOf reports whether a call is of one of some functions of a package.
+func (f *function) isCallOf(call *ast.CallExpr, pkg string, names ...string) bool {
+	name, of := f.calleeName(call)
+	return of == pkg && slices.Contains(names, name)
+}
+
+// walkStacks calls ok with each node below root and those around it, until it reports false.
+func walkStacks(root ast.Node, ok func(stack []ast.Node) bool) bool {
+	good := true
+	var stack []ast.Node
+	ast.Inspect(root, func(n ast.Node) bool {
+		if n == nil {
+			stack = stack[:len(stack)-1]
+			return false
+		}
+		stack = append(stack, n)
+		good = good && ok(stack)
+		return true
+	})
+	return good
+}

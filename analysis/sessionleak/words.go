@@ -193,11 +193,7 @@ func (f *function) owner(x ast.Expr) evidence {
 // splitsAddress reports whether an expression takes an address apart.
 func (f *function) splitsAddress(e ast.Expr) bool {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
-	if !ok {
-		return false
-	}
-	name, pkg := f.calleeName(call)
-	return pkg == "net" && name == "SplitHostPort"
+	return ok && f.isCallOf(call, "net", "SplitHostPort")
 }
 
 func (f *function) calledKey(call *ast.CallExpr, depth int) evidence {
