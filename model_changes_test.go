@@ -19,7 +19,7 @@ func (p *program[V]) remove(e *modelEntry, cause sessionmap.Cause) (so bool) {
 		cause = own
 	}
 	p.expect(removal{e.key, e.number, cause})
-	p.entries = slices.DeleteFunc(p.entries, func(o *modelEntry) bool { return o == e })
+	p.forget(e)
 	for _, x := range p.indexes {
 		x.own(e, "")
 	}
@@ -51,84 +51,29 @@ func (p *program[V]) expect(r removal) {
 
 // removedOnOccasion takes the expired entries out of the model that the map has reported.
 func (p *program[V]) removedOnOccasion() {
-	for _, e := range p.expiredAmong(p.entries) {
+	for _, e := range p.expiredAmong(p.alive) {
 		if slices.Contains(p.reported, removal{e.key, e.number, p.expired(e)}) {
 			p.remove(e, 0)
 		}
 	}
 }
 
-// giveWay takes one of some entries out of the model, the one that the map has reported first: one that is expired or, if
-// there is none, the first of those that need not stay.
-func (p *program[V]) giveWay(why sessionmap.Cause, stay func(*modelEntry) bool, some ...[]*modelEntry) {
-	var first []*modelEntry // who may be that
-	for _, among := range some {
-		if expired := p.expiredAmong(among); len(expired) > 0 {
-			first = append(first, expired...)
-		} else {
-			first = append(first, among[slices.IndexFunc(among, func(e *modelEntry) bool { return !stay(e) })])
-		}
-	}
+// giveWay takes one of some entries out of the model, the one that the map has reported first.
+func (p *program[V]) giveWay(why sessionmap.Cause, candidates []*modelEntry) {
 	require.NotEmpty(p.t, p.reported, "nobody has given way")
-	i := slices.IndexFunc(first, func(e *modelEntry) bool { return e.key == p.reported[0].key })
+	i := slices.IndexFunc(candidates, func(e *modelEntry) bool { return e.key == p.reported[0].key })
 	require.GreaterOrEqual(p.t, i, 0, "%v has given way", p.reported[0])
-	p.remove(first[i], why)
+	p.remove(candidates[i], why)
 }
 
-// admit does to the model what it takes to grant what a value asks for where e is, or in a new entry if that is nil: others
-// give way, as the map has reported. It reports whether the value can be stored; if not, nobody gives way who is not
-// expired.
+// admit does to the model what it takes to grant what a value asks for where e is, or in a new entry if that is nil. It reports
+// whether the value can be stored.
 func (p *program[V]) admit(e *modelEntry, number int) (ok bool) {
-	claims, more := p.claims(e, number), p.costOf(number)
+	d := demand[*modelEntry]{by: e, claims: claimsOf(p.indexes, e, number), more: p.costOf(number), cost: func(e *modelEntry) int64 { return p.costOf(e.number) }}
 	if e != nil {
-		more -= p.costOf(e.number)
+		d.more -= p.costOf(e.number)
 	}
-	full := func() bool { return e == nil && p.maxSize > 0 && len(p.entries) == p.maxSize }
-	dear := func() bool { return p.maxCost > 0 && more > 0 && p.cost()+more > p.maxCost }
-
-	// Can all be granted, if everybody leaves who may?
-	stay := func(o *modelEntry) bool { return o == e || o.leases > 0 && p.expired(o) == 0 }
-	staying, stays := 0, int64(0)
-	for _, o := range p.entries {
-		if stay(o) {
-			stays += p.costOf(o.number)
-			staying++
-		}
-	}
-	if full() && staying == p.maxSize || dear() && stays+more > p.maxCost {
-		return false
-	}
-	for _, c := range claims {
-		staying := 0
-		for _, o := range c.of(c.owner) {
-			if p.expired(o) == 0 && (c.limit == sessionmap.RejectNew || stay(o)) {
-				staying++
-			}
-		}
-		if staying >= c.most {
-			return false
-		}
-	}
-
-	// Then they leave one by one: first for the owners' sake.
-	for {
-		var over [][]*modelEntry // of owners
-		for _, c := range claims {
-			if owned := c.of(c.owner); len(owned) >= c.most {
-				over = append(over, owned)
-			}
-		}
-		switch {
-		case len(over) > 0:
-			p.giveWay(sessionmap.Evicted, stay, over...)
-		case full():
-			p.giveWay(sessionmap.Evicted, stay, p.entries)
-		case dear():
-			p.giveWay(sessionmap.EvictedCost, stay, p.entries)
-		default:
-			return true
-		}
-	}
+	return p.lives.admit(d, p.giveWay)
 }
 
 // reject does to the model what a value does to the map that is not stored.
@@ -152,7 +97,7 @@ func (p *program[V]) put(e *modelEntry, key, number int, idle time.Duration) *mo
 	}
 	p.sets++
 	if e == nil {
-		e = &modelEntry{key: key, created: time.Now()}
+		e = &modelEntry{modelLife: modelLife{key: key, created: time.Now()}}
 		p.veto(key)
 	} else {
 		p.expect(removal{key, e.number, sessionmap.Replaced})

@@ -18,17 +18,10 @@ func (p *program[V]) endAll(key, x, y int) string {
 		return p.close(key, x/16, y)
 	}
 	p.vetoAll()
-	p.forgetLeases()
+	forgetAll(p.leases)
 	n := p.m.Clear()
-	require.Equal(p.t, p.removeAll(p.entries, sessionmap.Cleared), n)
+	require.Equal(p.t, p.removeAll(p.alive, sessionmap.Cleared), n)
 	return "Clear"
-}
-
-// forgetLeases is what becomes of the leases when the map is cleared or closed.
-func (p *program[V]) forgetLeases() {
-	for _, l := range p.leases {
-		l.cleared = true
-	}
 }
 
 // close closes the map, also by its context, while loads are under way.
@@ -46,8 +39,8 @@ func (p *program[V]) close(_, x, _ int) string {
 	clear(p.renamed)
 	clear(p.failed)
 	p.vetoAll()
-	p.forgetLeases()
-	p.removeAll(p.entries, sessionmap.Closed)
+	forgetAll(p.leases)
+	p.removeAll(p.alive, sessionmap.Closed)
 	p.checkLoads()
 	for len(p.loads) > 0 {
 		require.Empty(p.t, closed, "a load is under way")
@@ -62,10 +55,10 @@ func (p *program[V]) close(_, x, _ int) string {
 }
 
 func (p *program[V]) sweep(int, int, int) string {
-	expired := p.expiredAmong(p.entries)
+	expired := p.expiredAmong(p.alive)
 	require.Equal(p.t, len(expired), p.m.Sweep())
 	p.removeAll(expired, 0)
-	_, overdue := p.leased()
+	_, overdue := count(p.leases)
 	require.Equal(p.t, overdue, p.m.Stats().OverdueLeases)
 	return "Sweep"
 }
@@ -91,16 +84,15 @@ func (p *program[V]) press(_, x, _ int) string {
 	p.heap.Live.Store(heapNear)
 	share := float64(live-heapLow) / float64(live)
 	n := 0
-	for n < len(p.entries) && float64(n) < share*float64(len(p.entries)) {
+	for n < len(p.alive) && float64(n) < share*float64(len(p.alive)) {
 		n++
 	}
-	n = min(n, len(p.entries)-heapKeep)
-	stay := func(e *modelEntry) bool { return e.leases > 0 && p.expired(e) == 0 }
+	n = min(n, len(p.alive)-heapKeep)
 	for range n {
-		if !slices.ContainsFunc(p.entries, func(e *modelEntry) bool { return !stay(e) }) {
+		if !slices.ContainsFunc(p.alive, func(e *modelEntry) bool { return !p.leased(e) }) {
 			break
 		}
-		p.giveWay(sessionmap.Pressure, stay, p.entries)
+		p.giveWay(sessionmap.Pressure, p.first(p.alive, p.leased))
 	}
 	pass(850 * time.Millisecond)
 	p.slept()
@@ -114,7 +106,7 @@ func (p *program[V]) slept() {
 		p.m.Acquire(-1) // which sets the clock right
 	}
 	if p.eager {
-		p.removeAll(p.expiredAmong(p.entries), 0)
+		p.removeAll(p.expiredAmong(p.alive), 0)
 	}
 }
 

@@ -35,9 +35,9 @@ func (p *groupProgram) check() {
 func (p *groupProgram) checkAttributes() {
 	for _, a := range p.attributes {
 		want := map[int]int{}
-		for _, s := range p.sessions {
+		for _, s := range p.alive {
 			if number, ok := s.values[a]; ok && p.expired(s) == 0 {
-				want[s.id] = number
+				want[s.key] = number
 			}
 		}
 		require.Equal(p.t, want, a.all())
@@ -46,7 +46,7 @@ func (p *groupProgram) checkAttributes() {
 				var live []int
 				for _, s := range x.of(owner) {
 					if p.expired(s) == 0 {
-						live = append(live, s.id)
+						live = append(live, s.key)
 					}
 				}
 				require.Equal(p.t, live, slices.Collect(x.Of(owner)))
@@ -61,9 +61,9 @@ func (p *groupProgram) checkSessions() {
 		require.Equal(p.t, p.reach(id) != nil, p.g.Contains(id))
 	}
 	live := map[int]sessionmap.SessionInfo[int]{}
-	for _, s := range p.sessions {
+	for _, s := range p.alive {
 		if p.expired(s) == 0 {
-			live[s.id] = p.info(s)
+			live[s.key] = p.info(s)
 		}
 	}
 	for info := range p.g.Sessions() {
@@ -80,24 +80,25 @@ func (p *groupProgram) info(s *modelSession) sessionmap.SessionInfo[int] {
 	if s.leases > 0 {
 		accessed = time.Now()
 	}
-	return sessionmap.SessionInfo[int]{ID: s.id, Age: time.Since(s.created), Attributes: len(s.values), Entry: sessionmap.Entry{
+	return sessionmap.SessionInfo[int]{ID: s.key, Age: time.Since(s.created), Attributes: len(s.values), Entry: sessionmap.Entry{
 		Created: s.created, LastAccess: accessed, Deadline: at, IdleTimeout: p.idle, Cost: s.cost(), Leases: s.leases,
 	}}
 }
 
 func (p *groupProgram) checkFigures() {
 	got := p.g.Stats()
-	want := sessionmap.Stats{Sets: p.sets, Live: len(p.sessions), MaxSize: p.maxSize, Cost: p.cost(), MaxCost: p.maxCost, Removals: p.removals}
-	want.Leases, _ = p.leased()
+	want := sessionmap.Stats{Sets: p.sets, Live: len(p.alive), MaxSize: p.maxSize, Cost: p.cost(), MaxCost: p.maxCost, Removals: p.removals}
+	overdue := 0
+	want.Leases, overdue = count(p.leases)
 	for _, a := range p.attributes {
 		mine := sessionmap.Stats{Name: a.name, Hits: a.hits, Misses: a.misses, Sets: a.sets, Removals: a.removals, CallbackPanics: a.panics, CloseErrors: a.failedCloses}
-		for _, s := range p.sessions {
+		for _, s := range p.alive {
 			if number, ok := s.values[a]; ok {
 				mine.Live++
 				mine.Cost += a.cost(number)
 			}
 		}
-		p.checkSum(mine)
+		checkSum(p.t, mine)
 		require.Equal(p.t, mine, a.Stats())
 		require.Equal(p.t, mine.Live, a.Len())
 		want.Hits += a.hits
@@ -105,37 +106,13 @@ func (p *groupProgram) checkFigures() {
 		want.CallbackPanics += a.panics
 		want.CloseErrors += a.failedCloses
 	}
-	p.checkSum(want)
-	_, overdue := p.leased()
+	checkSum(p.t, want)
 	require.True(p.t, got.OverdueLeases <= overdue)
 	got.OverdueLeases, got.Sweeps, got.LongestSweep = 0, 0, 0
 	require.Equal(p.t, want, got)
-	require.Equal(p.t, len(p.sessions), p.g.Len())
+	require.Equal(p.t, len(p.alive), p.g.Len())
 	require.True(p.t, p.maxCost == 0 || got.Cost <= p.maxCost)
 	require.True(p.t, p.maxSize == 0 || got.Live <= p.maxSize)
-}
-
-// checkSum: values put in = values present + removals reported.
-func (p *groupProgram) checkSum(s sessionmap.Stats) {
-	sum := uint64(s.Live)
-	for _, n := range s.Removals {
-		sum += n
-	}
-	require.Equal(p.t, s.Sets, sum)
-}
-
-// leased returns how many leases the group has to count, and how many of those are overdue.
-func (p *groupProgram) leased() (held, overdue int) {
-	for _, l := range p.leases {
-		if l.cleared {
-			continue
-		}
-		held++
-		if time.Since(l.since) >= leaseWarning {
-			overdue++
-		}
-	}
-	return held, overdue
 }
 
 // checkEnds looks at what hangs on the sessions' lives: leases, contexts, and values that are closed.
@@ -144,8 +121,8 @@ func (p *groupProgram) checkEnds() {
 		if l.Lease == nil { // that of a Do
 			continue
 		}
-		require.Equal(p.t, l.s.id, l.Key())
-		require.Equal(p.t, l.s.id, l.Value().ID())
+		require.Equal(p.t, l.s.key, l.Key())
+		require.Equal(p.t, l.s.key, l.Value().ID())
 		select {
 		case <-l.Done():
 			require.NotZero(p.t, l.s.ended)
@@ -158,20 +135,12 @@ func (p *groupProgram) checkEnds() {
 		return s.ended != 0
 	})
 	present := map[int]bool{}
-	for _, s := range p.sessions {
+	for _, s := range p.alive {
 		for _, number := range s.values {
 			present[number] = true
 		}
 	}
-	for number, state := range p.states {
-		if present[number] {
-			require.Zero(p.t, state.closed)
-		} else {
-			require.Equal(p.t, 1, state.closed)
-			delete(p.states, number)
-			state.closed = 1000 // and never again
-		}
-	}
+	checkClosed(p.t, p.states, present)
 }
 
 // checkEnded checks that ctx, which belongs to s, tells how s has ended.

@@ -19,7 +19,7 @@ import (
 func (p *groupProgram) leaseOf(s *modelSession, l *sessionmap.Lease[int, *sessionmap.Session[int]]) *modelLease {
 	p.access(s)
 	s.leases++
-	lease := &modelLease{Lease: l, s: s, since: time.Now()}
+	lease := &modelLease{Lease: l, modelHold: modelHold{since: time.Now()}, s: s}
 	p.leases = append(p.leases, lease)
 	return lease
 }
@@ -60,7 +60,7 @@ func (p *groupProgram) release(_, x, _ int) string {
 	p.released(l)
 	l.Release()
 	l.Release()
-	return fmt.Sprintf("Release %d", l.s.id)
+	return fmt.Sprintf("Release %d", l.s.key)
 }
 
 // within does the next step of the program in a Do or a Run.
@@ -83,7 +83,7 @@ func (p *groupProgram) within(id, x, _ int) string {
 		p.depth++
 		p.step()
 		p.depth--
-		require.Equal(p.t, s.id, session.ID())
+		require.Equal(p.t, s.key, session.ID())
 		p.checkEnded(ctx, s)
 		require.Equal(p.t, s.ended != 0, ctx.Err() != nil)
 		if x%3 == 0 {
@@ -101,7 +101,7 @@ func (p *groupProgram) within(id, x, _ int) string {
 	require.Equal(p.t, errors.ErrUnsupported, err)
 	require.Error(p.t, inner.Err(), "its time is over")
 	if name == "Run" && s.ended == 0 && p.ended(s, sessionmap.Deleted) {
-		p.bury(s.id)
+		p.bury(s.key)
 	}
 	p.released(lease)
 	return fmt.Sprintf("%s %d", name, id)
@@ -128,9 +128,9 @@ func (p *groupProgram) rename(id, x, _ int) string {
 		if expired := p.find(to); expired != nil {
 			p.ended(expired, 0)
 		}
-		s.id, s.named = to, time.Now()
+		s.key, s.named = to, time.Now()
 		if p.bury(id); p.grace > 0 {
-			p.renamed[id] = formerID{s, time.Now()}
+			p.renamed[id] = formerName[*modelSession]{s, time.Now()}
 		}
 		if number, ok := p.guarded[id]; ok {
 			delete(p.guarded, id)
@@ -180,7 +180,7 @@ func (p *groupProgram) bind(id, x, _ int) string {
 }
 
 func (p *groupProgram) cancel(_, x, _ int) string {
-	bound := slices.DeleteFunc(slices.Clone(p.sessions), func(s *modelSession) bool { return s.cancel == nil })
+	bound := slices.DeleteFunc(slices.Clone(p.alive), func(s *modelSession) bool { return s.cancel == nil })
 	if len(bound) == 0 {
 		return "nothing to cancel"
 	}
@@ -188,7 +188,7 @@ func (p *groupProgram) cancel(_, x, _ int) string {
 	s.cancel()
 	wait()
 	p.ended(s, sessionmap.ContextDone)
-	return fmt.Sprintf("cancel %d", s.id)
+	return fmt.Sprintf("cancel %d", s.key)
 }
 
 func (p *groupProgram) deleteBy(_, x, y int) string {
@@ -200,7 +200,7 @@ func (p *groupProgram) deleteBy(_, x, y int) string {
 	n := a.indexes[i].DeleteBy(owner)
 	for _, s := range a.indexes[i].of(owner) {
 		if p.ended(s, sessionmap.Deleted) {
-			p.bury(s.id)
+			p.bury(s.key)
 			n--
 		}
 	}
@@ -230,7 +230,7 @@ func (p *groupProgram) grow(_, x, y int) string {
 // mostOwned returns how many sessions an owner has at the most by the next index of a.
 func (p *groupProgram) mostOwned(a *modelAttribute) (most int) {
 	owned := map[string]int{}
-	for _, s := range p.sessions {
+	for _, s := range p.alive {
 		owner, _ := silently(numberOwner(len(a.indexes)), s.values[a])
 		owned[owner]++
 		most = max(most, owned[owner])
@@ -241,7 +241,7 @@ func (p *groupProgram) mostOwned(a *modelAttribute) (most int) {
 // adopt puts a key into the guarded maps without a Touch, and then has it adopted.
 func (p *groupProgram) adopt(id, x, y int) string {
 	p.sweep(0, 0, 0) // or it would adopt the keys of expired sessions too, in no order
-	if p.reach(id) != nil || p.maxSize > 0 && len(p.sessions) == p.maxSize {
+	if p.reach(id) != nil || p.maxSize > 0 && len(p.alive) == p.maxSize {
 		return "nothing to adopt, or no room"
 	}
 	p.guard(id, p.fresh(y))
@@ -283,10 +283,10 @@ func (p *groupProgram) stopGuard(_, x, _ int) string {
 }
 
 func (p *groupProgram) sweep(int, int, int) string {
-	expired := p.expiredAmong(p.sessions)
+	expired := p.expiredAmong(p.alive)
 	require.Equal(p.t, len(expired), p.g.Sweep())
 	p.endedAll(expired, 0)
-	_, overdue := p.leased()
+	_, overdue := count(p.leases)
 	require.Equal(p.t, overdue, p.g.Stats().OverdueLeases)
 	return "Sweep"
 }
@@ -297,16 +297,9 @@ func (p *groupProgram) endAll(id, x, y int) string {
 		return p.close(id, x, y)
 	}
 	n := p.g.Clear()
-	p.forgetLeases()
-	require.Equal(p.t, p.endedAll(p.sessions, sessionmap.Cleared), n)
+	forgetAll(p.leases)
+	require.Equal(p.t, p.endedAll(p.alive, sessionmap.Cleared), n)
 	return "Clear"
-}
-
-// forgetLeases is what becomes of the leases when the group is cleared or closed.
-func (p *groupProgram) forgetLeases() {
-	for _, l := range p.leases {
-		l.cleared = true
-	}
 }
 
 func (p *groupProgram) close(_, x, _ int) string {
@@ -320,8 +313,8 @@ func (p *groupProgram) close(_, x, _ int) string {
 	}
 	clear(p.buried)
 	clear(p.renamed)
-	p.forgetLeases()
-	p.endedAll(p.sessions, sessionmap.Closed)
+	forgetAll(p.leases)
+	p.endedAll(p.alive, sessionmap.Closed)
 	return "Close"
 }
 
@@ -330,7 +323,7 @@ func (p *groupProgram) sleep(_, x, _ int) string {
 	pass(pause)
 	wait()
 	if p.eager && pause > 0 { // a timer that is due fires when time passes
-		p.endedAll(p.expiredAmong(p.sessions), 0)
+		p.endedAll(p.expiredAmong(p.alive), 0)
 	}
 	return fmt.Sprintf("Sleep %v", pause)
 }

@@ -174,7 +174,7 @@ func (p *groupProgram) touch(id, x, y int) string {
 		s = p.insert(id, nil, 0)
 	}
 	require.Equal(p.t, s != nil, stored)
-	if !stored || x%3 == 0 || s.id != id {
+	if !stored || x%3 == 0 || s.key != id {
 		return fmt.Sprintf("Touch %d: %v", id, stored)
 	}
 	p.guard(id, p.fresh(y))
@@ -193,7 +193,7 @@ func (p *groupProgram) guard(id, number int) {
 // deleted does to the model what a delete or an event does to the group.
 func (p *groupProgram) deleted(s *modelSession, id int, cause sessionmap.Cause) {
 	if s != nil && p.ended(s, cause) {
-		p.bury(s.id)
+		p.bury(s.key)
 	}
 	p.bury(id)
 }

@@ -1,8 +1,6 @@
 package sessionmap_test
 
 import (
-	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -13,13 +11,9 @@ import (
 // end to end for everything. Programs run on it and on the group, in fake time.
 type groupModel struct {
 	groupRules
-	closed     bool
-	closedAt   int             // how many steps had been then
-	sessions   []*modelSession // least recently accessed first
+	lives[*modelSession]
 	attributes []*modelAttribute
 	leases     []*modelLease
-	buried     map[int]time.Time
-	renamed    map[int]formerID
 	guarded    map[int]int // what has to be in the guarded maps
 	sets       uint64      // of sessions, as are
 	removals   map[sessionmap.Cause]uint64
@@ -29,14 +23,9 @@ type groupModel struct {
 
 // groupRules are the options of a group, and what it begins with. Of what is 0 there is none.
 type groupRules struct {
-	eager             bool // sweeps come at the deadline, not after ages
-	maxSize           int
-	idle, lifetime    time.Duration
-	strict            bool
-	maxCost           int64
-	tombstones, grace time.Duration
-	attributes        int
-	limits            []sessionmap.LimitAction // of the indexes on the first attribute
+	lifeRules
+	attributes int
+	limits     []sessionmap.LimitAction // of the indexes on the first attribute
 }
 
 // Of the rules there are as many as the product of what rulesOf picks from. The first gridRules of them differ in when
@@ -71,35 +60,14 @@ func rulesOf(number int) (r groupRules) {
 }
 
 type modelSession struct {
-	id                int
-	created, accessed time.Time
-	named             time.Time // when it got its id by a rename; the zero time if it did not
-	values            map[*modelAttribute]int
-	leases            int
-	ctx               context.Context  // nil if nobody has asked for it
-	cancel            func()           // ends the context that it is bound to; nil if there is none
-	ended             sessionmap.Cause // 0 while it is in the group
-}
-
-// since returns from when on s was called id: an older event means another.
-func (s *modelSession) since(id int) time.Time {
-	if s.id == id && s.named.After(s.created) {
-		return s.named
-	}
-	return s.created
-}
-
-// A formerID is one that has been renamed: to which session it still leads, and since when.
-type formerID struct {
-	s  *modelSession
-	at time.Time
+	modelLife
+	values map[*modelAttribute]int
 }
 
 type modelLease struct {
 	*sessionmap.Lease[int, *sessionmap.Session[int]]
-	s       *modelSession
-	since   time.Time
-	cleared bool // the group has been, since, and counts it no more
+	modelHold
+	s *modelSession
 }
 
 type modelAttribute struct {
@@ -112,20 +80,6 @@ type modelAttribute struct {
 }
 
 func (a *modelAttribute) String() string { return a.name }
-
-// A modelIndex is one of sessions S.
-type modelIndex[S comparable] struct {
-	*sessionmap.Index[int, string]
-	owner func(number int) string
-	limit sessionmap.LimitAction // 0 is none
-	most  int
-	owned []modelOwned[S] // in the order in which they came to their owners
-}
-
-type modelOwned[S comparable] struct {
-	s     S
-	owner string
-}
 
 // A value is a number, of which the lowest byte decides what it costs and to whom its session belongs; the rest makes
 // it unique. These are the kinds of values that are out of the ordinary.
@@ -195,36 +149,6 @@ func (a *modelAttribute) askedOwner(number int) {
 	}
 }
 
-func (x *modelIndex[S]) ownerOf(s S) string {
-	for _, o := range x.owned {
-		if o.s == s {
-			return o.owner
-		}
-	}
-	return ""
-}
-
-// of returns the sessions of owner, the oldest first.
-func (x *modelIndex[S]) of(owner string) (all []S) {
-	for _, o := range x.owned {
-		if o.owner == owner {
-			all = append(all, o.s)
-		}
-	}
-	return all
-}
-
-// own notes that s belongs to owner.
-func (x *modelIndex[S]) own(s S, owner string) {
-	if x.ownerOf(s) == owner {
-		return
-	}
-	x.owned = slices.DeleteFunc(x.owned, func(o modelOwned[S]) bool { return o.s == s })
-	if owner != "" {
-		x.owned = append(x.owned, modelOwned[S]{s, owner})
-	}
-}
-
 // store gives s a value of a, 0 being none.
 func (a *modelAttribute) store(s *modelSession, number int) {
 	if s.values[a] = number; number == 0 {
@@ -247,88 +171,8 @@ func (s *modelSession) cost() (sum int64) {
 }
 
 func (m *groupModel) cost() (sum int64) {
-	for _, s := range m.sessions {
+	for _, s := range m.alive {
 		sum += s.cost()
 	}
 	return sum
-}
-
-func (m *groupModel) deadline(s *modelSession) (at time.Time, cause sessionmap.Cause) {
-	if m.idle > 0 && s.leases == 0 {
-		at, cause = s.accessed.Add(m.idle), sessionmap.Idle
-	}
-	end := s.created.Add(m.lifetime)
-	if m.lifetime > 0 && (m.strict || s.leases == 0) && (cause == 0 || end.Before(at)) {
-		at, cause = end, sessionmap.Lifetime
-	}
-	return at, cause
-}
-
-// expired returns the cause with which s is to leave now; 0 if it lives.
-func (m *groupModel) expired(s *modelSession) sessionmap.Cause {
-	if at, cause := m.deadline(s); cause != 0 && !time.Now().Before(at) {
-		return cause
-	}
-	return 0
-}
-
-// expiredAmong returns the expired ones among some sessions.
-func (m *groupModel) expiredAmong(some []*modelSession) (expired []*modelSession) {
-	for _, s := range some {
-		if m.expired(s) != 0 {
-			expired = append(expired, s)
-		}
-	}
-	return expired
-}
-
-// find returns the session of id, be it expired; nil if there is none.
-func (m *groupModel) find(id int) *modelSession {
-	for _, s := range m.sessions {
-		if s.id == id {
-			return s
-		}
-	}
-	return nil
-}
-
-// live is find for one that is not expired.
-func (m *groupModel) live(id int) *modelSession {
-	if s := m.find(id); s != nil && m.expired(s) == 0 {
-		return s
-	}
-	return nil
-}
-
-// reach is live, also by the former id of a session.
-func (m *groupModel) reach(id int) *modelSession {
-	if s := m.live(id); s != nil {
-		return s
-	}
-	former, ok := m.renamed[id]
-	if !ok || time.Since(former.at) >= m.grace || former.s.ended != 0 || m.expired(former.s) != 0 {
-		return nil
-	}
-	return former.s
-}
-
-// refuses reports whether id, which has no live session, must not get one.
-func (m *groupModel) refuses(id int) bool {
-	at, buried := m.buried[id]
-	former, renamed := m.renamed[id]
-	return m.closed || buried && time.Since(at) < m.tombstones || renamed && time.Since(former.at) < m.grace
-}
-
-func (m *groupModel) bury(id int) {
-	if m.tombstones > 0 && !m.closed {
-		m.buried[id] = time.Now()
-	}
-}
-
-// access does nothing if s is nil.
-func (m *groupModel) access(s *modelSession) {
-	if s != nil {
-		s.accessed = time.Now()
-		m.sessions = append(slices.DeleteFunc(m.sessions, func(o *modelSession) bool { return o == s }), s)
-	}
 }

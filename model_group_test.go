@@ -75,8 +75,8 @@ type groupProgram struct {
 // begin begins with a new group, which the model is to be like.
 func (p *groupProgram) begin(r groupRules) {
 	p.groupModel = &groupModel{
-		groupRules: r, removals: make(map[sessionmap.Cause]uint64), states: make(map[int]*modelState),
-		buried: make(map[int]time.Time), renamed: make(map[int]formerID), guarded: make(map[int]int),
+		groupRules: r, lives: newLives[*modelSession](r.lifeRules), removals: make(map[sessionmap.Cause]uint64),
+		states: make(map[int]*modelState), guarded: make(map[int]int),
 	}
 	p.plain, p.bus = make(map[int]int), sessionmap.NewBus[int]()
 	p.synced.Clear()
@@ -159,17 +159,17 @@ func (p *groupProgram) ended(s *modelSession, cause sessionmap.Cause) (so bool) 
 	var want []groupEvent
 	for _, a := range p.attributes {
 		if number, ok := s.values[a]; ok {
-			want = append(want, groupEvent{a, s.id, number, cause})
+			want = append(want, groupEvent{a, s.key, number, cause})
 		}
 	}
-	for _, h := range p.expect(append(want, groupEvent{nil, s.id, 0, cause})...) {
+	for _, h := range p.expect(append(want, groupEvent{nil, s.key, 0, cause})...) {
 		if !h.again {
 			require.False(p.t, h.guarded, "the guards hear of it first")
-			delete(p.guarded, s.id)
+			delete(p.guarded, s.key)
 		}
 	}
 	p.removals[cause]++
-	p.sessions = slices.DeleteFunc(p.sessions, func(o *modelSession) bool { return o == s })
+	p.forget(s)
 	for _, a := range p.attributes {
 		for _, x := range a.indexes {
 			x.own(s, "")
@@ -191,8 +191,8 @@ func (p *groupProgram) endedAll(some []*modelSession, cause sessionmap.Cause) (n
 
 // endedOnOccasion takes the expired sessions out of the model that the group has reported.
 func (p *groupProgram) endedOnOccasion() {
-	for _, s := range p.expiredAmong(p.sessions) {
-		end := groupEvent{nil, s.id, 0, p.expired(s)}
+	for _, s := range p.expiredAmong(p.alive) {
+		end := groupEvent{nil, s.key, 0, p.expired(s)}
 		if slices.ContainsFunc(p.heard, func(h heardEvent) bool { return h.groupEvent == end }) {
 			p.ended(s, 0)
 		}

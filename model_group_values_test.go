@@ -157,7 +157,7 @@ func (p *groupProgram) addIndex(a *modelAttribute, limit sessionmap.LimitAction,
 			x.own(s, owner)
 		}
 	}
-	for _, s := range p.sessions {
+	for _, s := range p.alive {
 		if number, ok := s.values[a]; ok && p.expired(s) == 0 {
 			a.askedOwner(number)
 			owner, _ := silently(x.owner, number)

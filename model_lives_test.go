@@ -20,7 +20,7 @@ func (p *program[V]) acquire(key, _, _ int) string {
 		value := func() int { return p.number(lease.Value()) }
 		p.access(e)
 		e.leases++
-		p.leases = append(p.leases, &entryLease{mapLease: lease, value: value, e: e, since: time.Now(), acquired: e.number, number: e.number})
+		p.leases = append(p.leases, &entryLease{mapLease: lease, modelHold: modelHold{since: time.Now()}, value: value, e: e, acquired: e.number, number: e.number})
 	}
 	return fmt.Sprintf("Acquire %d: %v", key, ok)
 }
@@ -96,7 +96,7 @@ func (p *program[V]) rename(key, x, y int) string {
 		e.key, e.named = to, time.Now()
 		p.veto(to)
 		if p.bury(key); p.grace > 0 {
-			p.renamed[key] = modelName{e, time.Now()}
+			p.renamed[key] = formerName[*modelEntry]{e, time.Now()}
 		}
 	}
 	return fmt.Sprintf("Rename %d %d: %v", key, to, err)
@@ -182,7 +182,7 @@ func (p *program[V]) setContext(key, x, y int) string {
 }
 
 func (p *program[V]) cancel(_, x, _ int) string {
-	bound := slices.DeleteFunc(slices.Clone(p.entries), func(e *modelEntry) bool { return e.cancel == nil })
+	bound := slices.DeleteFunc(slices.Clone(p.alive), func(e *modelEntry) bool { return e.cancel == nil })
 	if len(bound) == 0 {
 		return "nothing to cancel"
 	}
@@ -218,7 +218,7 @@ func (p *program[V]) addIndex(limit sessionmap.LimitAction, most int) {
 			x.own(e, owner)
 		}
 	}
-	for _, e := range p.entries {
+	for _, e := range p.alive {
 		if p.expired(e) == 0 {
 			p.askedOwners(e.number)
 			owner, _ := silently(x.owner, e.number)

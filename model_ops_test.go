@@ -227,7 +227,7 @@ func (p *program[V]) all(int, int, int) string {
 		for s := range in.Sessions() {
 			live[s.ID] = s.Entry
 		}
-		for _, e := range p.entries {
+		for _, e := range p.alive {
 			if p.expired(e) == 0 {
 				entry, _ := p.m.Entry(e.key)
 				require.WithinDuration(p.t, entry.Created, live[e.key].Created, p.lag())
@@ -243,7 +243,7 @@ func (p *program[V]) all(int, int, int) string {
 func (p *program[V]) deleteFunc(_, x, _ int) string {
 	odd := func(number int) bool { return number/256%(2+x%8) == 0 }
 	n := p.m.DeleteFunc(func(_ int, v V) bool { return odd(p.number(v)) })
-	for _, e := range slices.Clone(p.entries) {
+	for _, e := range slices.Clone(p.alive) {
 		if p.expired(e) == 0 && odd(e.number) {
 			p.remove(e, sessionmap.Deleted)
 			p.bury(e.key)
@@ -273,9 +273,9 @@ func (p *program[V]) deleteBy(_, x, y int) string {
 // adopt moves several values in, in no order, or one where an order matters to others.
 func (p *program[V]) adopt(key, x, y int) string {
 	from, numbers := map[int]V{}, map[int]int{}
-	roomy := p.maxCost == 0 && (p.maxSize == 0 || len(p.entries)+3 <= p.maxSize) &&
+	roomy := p.maxCost == 0 && (p.maxSize == 0 || len(p.alive)+3 <= p.maxSize) &&
 		!slices.ContainsFunc(p.indexes, func(x *modelIndex[*modelEntry]) bool { return x.limit > 0 }) &&
-		!slices.ContainsFunc(p.entries, func(e *modelEntry) bool { return e.leases > 0 }) // Oldest tells no order of these
+		!slices.ContainsFunc(p.alive, func(e *modelEntry) bool { return e.leases > 0 }) // Oldest tells no order of these
 	for i := range 1 + x%3 {
 		if i == 0 || roomy {
 			k := (key + i*i) % p.keys()

@@ -96,16 +96,14 @@ func (p *program[V]) run() {
 	p.check()
 }
 
-const leaseWarning = 15 * time.Second
-
 var modelMaps atomic.Int64 // that there have been
 
 // begin begins with a new map, which the model is to be like.
 func (p *program[V]) begin() {
 	r := p.rules
 	p.model = &model{
-		modelRules: r, removals: make(map[sessionmap.Cause]uint64), states: make(map[int]*modelState),
-		buried: make(map[int]time.Time), renamed: make(map[int]modelName), failed: make(map[int]modelFailure),
+		modelRules: r, lives: newLives[*modelEntry](r.lifeRules), removals: make(map[sessionmap.Cause]uint64),
+		states: make(map[int]*modelState), failed: make(map[int]modelFailure),
 	}
 	p.name = fmt.Sprintf("model %d", modelMaps.Add(1))
 	p.bus, p.heap, p.hooks, p.withins = sessionmap.NewBus[int](), &sessionmap.Heap{}, nil, nil
@@ -187,7 +185,7 @@ func (p *program[V]) check() {
 	p.checkHooks()
 	p.checkFigures()
 	p.checkLives()
-	if len(p.entries) < 10 {
+	if len(p.alive) < 10 {
 		p.checkAll()
 	}
 }
@@ -195,36 +193,18 @@ func (p *program[V]) check() {
 func (p *program[V]) checkFigures() {
 	got := p.m.Stats()
 	want := sessionmap.Stats{
-		Name: p.name, Hits: p.hits, Misses: p.misses, Sets: p.sets, Live: len(p.entries), MaxSize: p.maxSize, Cost: p.cost(), MaxCost: p.maxCost,
+		Name: p.name, Hits: p.hits, Misses: p.misses, Sets: p.sets, Live: len(p.alive), MaxSize: p.maxSize, Cost: p.cost(), MaxCost: p.maxCost,
 		Removals: p.removals, CallbackPanics: p.panics, CloseErrors: p.failedCloses,
 	}
 	overdue := 0
-	want.Leases, overdue = p.leased()
+	want.Leases, overdue = count(p.leases)
 	require.LessOrEqual(p.t, got.OverdueLeases, overdue)
 	got.OverdueLeases, got.Sweeps, got.LongestSweep = 0, 0, 0
 	require.Equal(p.t, want, got)
-	require.Equal(p.t, len(p.entries), p.m.Len())
+	require.Equal(p.t, len(p.alive), p.m.Len())
 	require.True(p.t, p.maxCost == 0 || got.Cost <= p.maxCost)
 	require.True(p.t, p.maxSize == 0 || got.Live <= p.maxSize)
-	sum := uint64(got.Live) // values put in = values present + removals reported
-	for _, n := range got.Removals {
-		sum += n
-	}
-	require.Equal(p.t, got.Sets, sum)
-}
-
-// leased returns how many leases the map has to count, and how many of those are overdue.
-func (p *program[V]) leased() (held, overdue int) {
-	for _, l := range p.leases {
-		if l.cleared {
-			continue
-		}
-		held++
-		if time.Since(l.since) >= leaseWarning {
-			overdue++
-		}
-	}
-	return held, overdue
+	checkSum(p.t, got)
 }
 
 // checkLives looks at what hangs on the lives of entries: leases, contexts, loads, and values that are closed.
@@ -244,18 +224,10 @@ func (p *program[V]) checkLives() {
 	})
 	p.checkLoads()
 	present := map[int]bool{}
-	for _, e := range p.entries {
+	for _, e := range p.alive {
 		present[e.number] = true
 	}
-	for number, state := range p.states {
-		if present[number] {
-			require.Zero(p.t, state.closed)
-		} else {
-			require.Equal(p.t, 1, state.closed)
-			delete(p.states, number)
-			state.closed = 1000 // and never again
-		}
-	}
+	checkClosed(p.t, p.states, present)
 }
 
 // checkEnded checks that ctx, which belongs to e, tells whether e has ended, and how.
@@ -269,7 +241,7 @@ func (p *program[V]) checkEnded(ctx context.Context, e *modelEntry) {
 // checkAll compares what the iterators and Entry tell.
 func (p *program[V]) checkAll() {
 	want, order := map[int]int{}, []int(nil)
-	for _, e := range p.entries {
+	for _, e := range p.alive {
 		if p.expired(e) != 0 {
 			require.False(p.t, p.m.Contains(e.key) && p.reach(e.key) == nil)
 			continue
