@@ -2,6 +2,7 @@ package sessionmap_test
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -20,6 +21,27 @@ type lifeRules struct {
 	strict            bool
 	maxCost           int64
 	tombstones, grace time.Duration
+}
+
+// options are those of a map or a group with these rules, which the context ends, and which the bus and publish tell of events.
+func (r lifeRules) options(ctx context.Context, bus *sessionmap.Bus[int], publish *func(key int, at time.Time)) []sessionmap.Option {
+	interval := 1000 * time.Hour
+	if r.eager {
+		interval = time.Nanosecond
+	}
+	opts := []sessionmap.Option{
+		sessionmap.WithTTL(r.idle), sessionmap.WithMaxLifetime(r.lifetime), sessionmap.WithMaxSize(r.maxSize), sessionmap.WithSweepInterval(interval),
+		sessionmap.WithTombstones(r.tombstones), sessionmap.WithRenameGrace(r.grace), sessionmap.WithLeaseWarning(leaseWarning),
+		sessionmap.WithContext(ctx), sessionmap.WithLogger(slog.New(slog.DiscardHandler)), sessionmap.WithSessionDeleted(bus),
+		sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(deleted func(int, time.Time)) (func(), error) {
+			*publish = deleted
+			return nil, nil
+		})),
+	}
+	if r.strict {
+		opts = append(opts, sessionmap.WithStrictLifetime())
+	}
+	return opts
 }
 
 // A modelLife is an entry or a session, as far as they are the same.

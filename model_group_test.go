@@ -3,7 +3,6 @@ package sessionmap_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -83,22 +82,7 @@ func (p *groupProgram) begin(r groupRules) {
 	p.stopped = func() {}
 	var ctx context.Context
 	ctx, p.end = context.WithCancel(context.Background())
-	interval := 1000 * time.Hour
-	if r.eager {
-		interval = time.Nanosecond
-	}
-	opts := []sessionmap.Option{
-		sessionmap.WithTTL(r.idle), sessionmap.WithMaxLifetime(r.lifetime), sessionmap.WithMaxSize(r.maxSize), sessionmap.WithSweepInterval(interval),
-		sessionmap.WithTombstones(r.tombstones), sessionmap.WithRenameGrace(r.grace), sessionmap.WithLeaseWarning(leaseWarning),
-		sessionmap.WithContext(ctx), sessionmap.WithLogger(slog.New(slog.DiscardHandler)), sessionmap.WithSessionDeleted(p.bus),
-		sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(deleted func(int, time.Time)) (func(), error) {
-			p.publish = deleted
-			return nil, nil
-		})),
-	}
-	if r.strict {
-		opts = append(opts, sessionmap.WithStrictLifetime())
-	}
+	opts := r.options(ctx, p.bus, &p.publish)
 	if r.maxCost > 0 {
 		opts = append(opts, sessionmap.WithMaxTotalCost(r.maxCost))
 	}

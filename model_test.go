@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -110,30 +109,14 @@ func (p *program[V]) begin() {
 	p.heap.Live.Store(heapNear)
 	var ctx context.Context
 	ctx, p.end = context.WithCancel(context.Background())
-	interval := 1000 * time.Hour
-	if r.eager {
-		interval = time.Nanosecond
-	}
-	opts := []sessionmap.Option{
-		sessionmap.WithTTL(r.idle), sessionmap.WithMaxLifetime(r.lifetime), sessionmap.WithMaxSize(r.maxSize), sessionmap.WithSweepInterval(interval),
-		sessionmap.WithTombstones(r.tombstones), sessionmap.WithRenameGrace(r.grace), sessionmap.WithRefreshAfter(r.refreshAfter),
-		sessionmap.WithLoadErrorTTL(r.loadErrorTTL), sessionmap.WithLeaseWarning(leaseWarning),
-		sessionmap.WithName(p.name), sessionmap.WithContext(ctx), sessionmap.WithLogger(slog.New(slog.DiscardHandler)),
-		sessionmap.WithOnRemove(p.hear), sessionmap.WithSessionDeleted(p.bus),
-		sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(deleted func(int, time.Time)) (func(), error) {
-			p.publish = deleted
-			return nil, nil
-		})),
-	}
+	opts := append(r.options(ctx, p.bus, &p.publish),
+		sessionmap.WithName(p.name), sessionmap.WithOnRemove(p.hear), sessionmap.WithRefreshAfter(r.refreshAfter), sessionmap.WithLoadErrorTTL(r.loadErrorTTL))
 	cost := func(_ int, v V) int64 { return numberCost(p.number(v)) }
 	switch {
 	case r.maxCost > 0:
 		opts = append(opts, sessionmap.WithMaxCost(r.maxCost, cost))
 	case r.costs:
 		opts = append(opts, sessionmap.WithCost(cost))
-	}
-	if r.strict {
-		opts = append(opts, sessionmap.WithStrictLifetime())
 	}
 	if r.closes {
 		opts = append(opts, sessionmap.WithCloser())
