@@ -16,7 +16,7 @@ var parts = []part{
 	{name: "mutants", command: "go run ./proof/mutants"},
 	{name: "operators", command: "go run ./proof/mutants -generic all -sample 100 || true"},
 	{name: "world", command: "go test -v -count=1 -timeout 3h -run World -faults 50 ."},
-	{name: "fuzz", command: "for target in FuzzModel FuzzGroupModel FuzzOps; do go test -run '^$' -fuzz \"^$target\\$\" -fuzztime ${FUZZTIME:-1h} -fuzzminimizetime 20x .; done"},
+	{name: "fuzz", command: "for target in FuzzModel FuzzGroupModel FuzzOps; do go test -run '^$' -fuzz \"^$target\\$\" -fuzztime ${FUZZTIME:-3000000x} -fuzzminimizetime 20x .; done"},
 	{name: "leaks", command: "go test -v -count=1 -timeout 3h -run TestRounds ./leakcheck -args -leakcheck.clean=200 -leakcheck.planted=50"},
 	{name: "386", command: "CGO_ENABLED=0 GOARCH=386 go test -v -count=1 ./..."},
 	{name: "arm64", command: "CGO_ENABLED=0 GOARCH=arm64 go test -v -count=1 -vet=off -timeout 1h -exec qemu-aarch64 .", needs: "qemu-aarch64"},
