@@ -258,6 +258,15 @@ func TestCostOverflow(t *testing.T) {
 	assert.EqualValues(t, 10, g.Stats().Cost)
 }
 
+// TestCostOverflowAtTheBound: where the bound is the highest cost there is, what a sum would wrap for makes others leave.
+func TestCostOverflowAtTheBound(t *testing.T) {
+	m := newMap[int, int64](t, sessionmap.WithMaxCost(math.MaxInt64, func(_ int, value int64) int64 { return value }))
+	m.Set(1, 10)
+	require.True(t, m.Set(2, math.MaxInt64-5))
+	assert.False(t, m.Contains(1))
+	assert.EqualValues(t, math.MaxInt64-5, m.Stats().Cost)
+}
+
 // TestCostOverflowWithoutBound: what makes the sum of all overflow is refused, and nobody leaves for it.
 func TestCostOverflowWithoutBound(t *testing.T) {
 	m := newMap[int, int64](t, sessionmap.WithCost(func(_ int, value int64) int64 { return value }))

@@ -460,7 +460,9 @@ func Remembered[K comparable, V any](m *RobustSessionMap[K, V]) int {
 
 // LoadsUnderWay is how many loads there are that may yet be stored.
 func LoadsUnderWay[K comparable, V any](m *RobustSessionMap[K, V]) int {
-	return int(m.loads.underWay.Load())
+	m.loads.mu.Lock()
+	defer m.loads.mu.Unlock()
+	return len(m.loads.calls)
 }
 
 // LoadsAreFree reports whether the list of loads holds no memory.

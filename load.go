@@ -21,11 +21,11 @@ import (
 
 // loads is empty in a map on which GetOrLoad is not used.
 type loads[K comparable, V any] struct {
-	underWay atomic.Int64 // how many calls there are; those who might veto one look here first
+	underWay atomic.Int64 // how many are running; those who might veto one look here first
 
 	mu      sync.Mutex // the map's lock may be taken while it is held, and not the other way round
 	calls   map[K]*loadCall[V]
-	running map[*loadCall[V]]bool // all, also those that are not to be stored
+	running map[*loadCall[V]]bool // also those that are not to be stored
 }
 
 // A loadCall is a load that somebody waits for.
@@ -144,7 +144,6 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 func (l *loads[K, V]) end(key K, call *loadCall[V]) {
 	if l.calls[key] == call {
 		delete(l.calls, key)
-		l.underWay.Add(-1)
 	}
 	if len(l.calls) == 0 {
 		l.calls = nil // a map does not shrink
@@ -153,18 +152,17 @@ func (l *loads[K, V]) end(key K, call *loadCall[V]) {
 }
 
 // veto keeps the load of key that is under way, if any that began by a given moment, from being stored. It reports whether
-// there was one: it may be in the middle of being stored, which is over when the map's lock is free.
-func (l *loads[K, V]) veto(key K, begunBy int64) (underWay bool) {
+// any is running: also one that another has vetoed may be in the middle of being stored, which is over when the map's lock
+// is free.
+func (l *loads[K, V]) veto(key K, begunBy int64) (running bool) {
 	if l.underWay.Load() == 0 {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	call := l.calls[key]
-	if call == nil || call.began > begunBy {
-		return false
+	if call := l.calls[key]; call != nil && call.began <= begunBy {
+		l.end(key, call)
 	}
-	l.end(key, call)
 	return true
 }
 
@@ -199,6 +197,7 @@ func (m *RobustSessionMap[K, V]) load(ctx context.Context, call *loadCall[V], ke
 		if delete(m.loads.running, call); len(m.loads.running) == 0 {
 			m.loads.running = nil
 		}
+		m.loads.underWay.Add(-1)
 		m.loads.mu.Unlock()
 		close(call.done)
 	})

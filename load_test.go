@@ -394,6 +394,32 @@ func TestLoadHandsOutNothingThatHasLeft(t *testing.T) {
 	}
 }
 
+// TestJoinedLoadAnswersAtOnce: a callback of what leaves for a load holds up who began it, and nobody who joined.
+func TestJoinedLoadAnswersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[string, int](t, sessionmap.WithMaxSize(1))
+		unblock := make(chan struct{})
+		m.OnRemove(func(string, int, sessionmap.Cause) { <-unblock })
+		m.Set("a", 1)
+		l := newLoader()
+		answered := make(chan string, 2)
+		for _, name := range []string{"the first", "who joined"} {
+			go func() {
+				_, err := m.GetOrLoad(t.Context(), "b", func(ctx context.Context, _ string) (int, error) { return l.load(ctx, 1) })
+				assert.NoError(t, err)
+				answered <- name
+			}()
+			synctest.Wait()
+		}
+		l.returns(2, nil)
+		synctest.Wait()
+		require.Len(t, answered, 1)
+		assert.Equal(t, "who joined", <-answered)
+		close(unblock)
+		assert.Equal(t, "the first", <-answered)
+	})
+}
+
 // TestStoredLoadIsNotJoined: what a load stored has left the map before the load is off the list.
 func TestStoredLoadIsNotJoined(t *testing.T) {
 	m := newMap[string, int](t)
@@ -512,6 +538,39 @@ func TestRefreshDuringRename(t *testing.T) {
 		v, _ := m.Get("t")
 		assert.Equal(t, 2, v)
 	})
+}
+
+// TestExchangeDuringRename: a session that is renamed while others leave for its new value gets that under its new key,
+// though no session may be set under the old one.
+func TestExchangeDuringRename(t *testing.T) {
+	for name, exchange := range map[string]func(m *sessionmap.RobustSessionMap[string, int]){
+		"Refresh": func(m *sessionmap.RobustSessionMap[string, int]) {
+			m.Refresh("s", func(context.Context, string) (int, error) { return 9, nil })
+		},
+		"Update": func(m *sessionmap.RobustSessionMap[string, int]) {
+			m.Update("s", func(int, bool) (int, bool) { return 9, true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMap[string, int](t, sessionmap.WithRenameGrace(time.Hour), sessionmap.WithMaxCost(10, func(_ string, v int) int64 { return int64(v) }))
+				m.Set("a", 3)
+				m.Set("b", 3)
+				m.Set("s", 1)
+				m.OnRemove(func(key string, v int, cause sessionmap.Cause) {
+					if key == "a" { // and b is to follow
+						assert.NoError(t, m.Rename("s", "t"))
+					}
+					assert.NotEqual(t, sessionmap.Rejected, cause, "%s: %d", key, v)
+				})
+				exchange(m)
+				synctest.Wait()
+				v, _ := m.Get("t")
+				assert.Equal(t, 9, v)
+				assert.NoError(t, sessionmap.CheckInvariants(m))
+			})
+		})
+	}
 }
 
 // TestUnhashableKeyDuringLoad: calls with a key that cannot be hashed do nothing, though a load is under way.

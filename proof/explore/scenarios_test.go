@@ -284,6 +284,20 @@ var scenarios = []scenario{
 		func(w *world) { w.load(1, 11) },
 		func(w *world) { w.set(1, 12); w.get(1) },
 	}, after: noOlder},
+	{name: "load, set and delete", size: 2, tasks: []func(w *world){
+		func(w *world) { w.load(1, 11) },
+		func(w *world) { w.set(1, 12) },
+		func(w *world) { w.deleteValue(12) },
+	}, after: noOlder},
+	{name: "left load or delete", size: 2, tasks: []func(w *world){
+		func(w *world) { w.loadUntilLeft(1, 11) },
+		func(w *world) { w.leave() },
+		func(w *world) { w.take(1); w.get(1) },
+	}, after: noOlder},
+	{name: "load and evict", size: 1, tasks: []func(w *world){
+		func(w *world) { w.load(1, 11) },
+		func(w *world) { w.set(2, 20); w.load(1, 12) },
+	}},
 	{name: "load or clear", size: 2, tasks: []func(w *world){
 		func(w *world) { w.load(1, 11) },
 		func(w *world) { w.clear() },

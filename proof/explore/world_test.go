@@ -48,18 +48,20 @@ type world struct {
 	leased   map[int]int   // how many hold what value
 	began    map[int]int64 // when the loads of values did
 	deleting map[int]bool
+	stay     context.Context // of callers who leave
+	leave    func()
 	failed   error
 }
 
 // A storedValue is one that was put in. Each is put in once.
 type storedValue struct {
-	key       int
-	put       int64 // when the call began
-	idle      time.Duration
-	refreshes bool // another, and is no access
-	accesses  []*access
-	left      []sessionmap.Cause
-	leftAt    time.Duration
+	key      int
+	put      int64 // when the call began
+	idle     time.Duration
+	late     callKind // refresh, or the load of a caller who leaves: it is put in some time after the call, if at all
+	accesses []*access
+	left     []sessionmap.Cause
+	leftAt   time.Duration
 }
 
 type access struct {
@@ -75,6 +77,7 @@ func elapsed() time.Duration { return time.Since(start) + stepped.Readings() }
 func newWorld(t *testing.T, s scenario) *world {
 	start = time.Now()
 	w := &world{scenario: s, bus: sessionmap.NewBus[int](), values: make(map[int]*storedValue), leased: make(map[int]int), began: make(map[int]int64), deleting: make(map[int]bool)}
+	w.stay, w.leave = context.WithCancel(context.Background())
 	options := append([]sessionmap.Option{sessionmap.WithTTL(s.idle), sessionmap.WithMaxSize(s.size), sessionmap.WithSessionDeleted(w.bus)}, s.options...)
 	if err := w.make(options); err != nil {
 		t.Fatal(err)
@@ -216,6 +219,17 @@ func (w *world) load(key, value int) outcome {
 	})
 }
 
+// loadUntilLeft loads a value for a caller who may leave before it is there. Nobody else puts one in.
+func (w *world) loadUntilLeft(key, value int) {
+	stepped.Call(func() {
+		w.clock++
+		w.values[value] = &storedValue{key: key, put: w.clock, idle: w.idle, late: load}
+		if got, err := w.m.GetOrLoad(w.stay, key, w.loader(value)); err == nil && got != value {
+			w.fail("loaded %d, got %d", value, got)
+		}
+	})
+}
+
 // deleteValue deletes value whatever its key.
 func (w *world) deleteValue(value int) {
 	w.deleting[value] = true
@@ -226,7 +240,7 @@ func (w *world) deleteValue(value int) {
 func (w *world) refresh(key, value int) {
 	stepped.Call(func() {
 		w.clock++
-		w.values[value] = &storedValue{key: key, put: w.clock, idle: w.idle, refreshes: true}
+		w.values[value] = &storedValue{key: key, put: w.clock, idle: w.idle, late: refresh}
 		if !w.m.Refresh(key, w.loader(value)) {
 			delete(w.values, value)
 		}
@@ -350,7 +364,7 @@ func (w *world) checkLife() error {
 					idle = max(idle, other.idle) // which it gets before the value
 				}
 			}
-			alive := it.idle == 0 || it.refreshes || a.began == it.put
+			alive := it.idle == 0 || it.late == refresh || a.began == it.put
 			for _, other := range it.accesses {
 				alive = alive || other != a && other.began < a.ended && a.beganAt-other.endedAt < idle
 			}
@@ -411,8 +425,8 @@ func (w *world) evicting(v int) porcupine.Operation {
 
 func (w *world) checkHistory() error {
 	for v, it := range w.values {
-		if it.refreshes && !slices.Contains(it.left, sessionmap.Rejected) {
-			w.calls = append(w.calls, porcupine.Operation{ClientId: 200, Input: call{kind: refresh, key: it.key, value: v}, Call: it.put, Return: w.clock + 1})
+		if it.late != "" && !slices.Contains(it.left, sessionmap.Rejected) {
+			w.calls = append(w.calls, porcupine.Operation{ClientId: 200, Input: call{kind: it.late, key: it.key, value: v}, Output: outcome{stored: true}, Call: it.put, Return: w.clock + 1})
 		}
 	}
 	if result := porcupine.CheckOperations(wholeMap(w.scenario), w.calls); !result {
