@@ -14,11 +14,12 @@ import (
 // coarse clock is instead a counter that all accesses share. Each adds one nanosecond to it, so that no two
 // readings are equal and their order is that of the accesses, and a timer sets it to the true time at every
 // step. Nothing adds a nanosecond in less than one, so the counter is behind the true time, if anything.
-// A clock that steps by itself (Windows, a bubble) is cheap to read or stands still, and is used as it is.
+// A clock that steps by itself (Windows, a bubble) is cheap to read or stands still, and is used as it is. There accesses
+// are counted besides, to tell those apart that have the same reading.
 type clock struct {
 	base   time.Time
-	steps  bool          // the true time: two readings in a row can be equal
 	coarse *atomic.Int64 // the counter; nil where every reading is true
+	ranks  *atomic.Int64 // how many accesses there were; nil where no two readings are equal
 }
 
 // clockProbes is how many readings in a row must all differ for a clock to count as fine. A clock that
@@ -31,7 +32,7 @@ func newClock(coarse bool) clock {
 	for range clockProbes {
 		now := c.now()
 		if now == last {
-			c.steps = true
+			c.ranks = newCounter()
 			return c
 		}
 		last = now
@@ -41,6 +42,9 @@ func newClock(coarse bool) clock {
 	}
 	return c
 }
+
+// steps reports whether two readings in a row can be equal.
+func (c clock) steps() bool { return c.ranks != nil }
 
 // inBubble reports whether the clock is that of a testing/synctest bubble, whose times have no monotonic reading.
 func (c clock) inBubble() bool { return !monotonic(c.base) }

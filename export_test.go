@@ -57,7 +57,7 @@ func Armed[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 }
 
 // Steps reports whether the map found its clock to step, MonotonicBase whether it is a monotonic one.
-func Steps[K comparable, V any](m *RobustSessionMap[K, V]) bool { return m.clock.steps }
+func Steps[K comparable, V any](m *RobustSessionMap[K, V]) bool { return m.clock.steps() }
 
 func MonotonicBase[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	return m.clock.base != m.clock.base.Round(0)
@@ -66,13 +66,13 @@ func MonotonicBase[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 // MakeCoarse gives the map the coarse clock that it asked for, also where the system's clock steps. The map
 // must be unused yet.
 func MakeCoarse[K comparable, V any](m *RobustSessionMap[K, V]) {
-	m.clock.steps, m.clock.coarse = false, newCounter()
+	m.clock.ranks, m.clock.coarse = nil, newCounter()
 	m.policy.Store(m.newPolicy())
 }
 
 // MakeSteps has the map order accesses as it does on a clock that steps. The map must be unused yet.
 func MakeSteps[K comparable, V any](m *RobustSessionMap[K, V]) {
-	m.clock.steps = true
+	m.clock.ranks = newCounter()
 	m.policy.Store(m.newPolicy())
 }
 
@@ -512,6 +512,28 @@ func LoadAfterASet[K comparable, V any](m *RobustSessionMap[K, V], key, another 
 	vetoed = call.vetoed.Load()
 	l.end(key, call)
 	return vetoed
+}
+
+// TouchAcrossClear has an Update begin before a Clear, and touch a session of key that was set after it. It reports whether
+// the oldest session can then be found.
+func TouchAcrossClear[K comparable, V any](m *RobustSessionMap[K, V], key K) (found bool) {
+	var none V
+	before := m.policy.Load()
+	for range 10 {
+		m.Set(key, none)
+	}
+	m.Clear()
+	m.Set(key, none)
+	e, _ := m.peek(key)
+	m.touch(before, e)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for range 3 {
+		if _, _, found = m.policy.Load().recency.oldest(); found {
+			return true
+		}
+	}
+	return false
 }
 
 // EndsOf is how many functions wait for the end of the lease's session.

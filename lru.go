@@ -49,7 +49,6 @@ type recency[K comparable, V any] struct {
 	notes   atomic.Pointer[notebook[K, V]] // nil in a small map
 
 	clock clock
-	ranks atomic.Int64 // tells accesses apart that a clock that steps gives the same reading
 }
 
 // A history is a list of batches.
@@ -111,8 +110,8 @@ func (r *recency[K, V]) init(t timeouts, c clock, filed func(*entry[K, V])) {
 // touched takes notice of an access to e, which the caller has just stamped. It reports whether it is time
 // to drain.
 func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
-	if r.clock.steps {
-		raise(&e.extra.Load().rank, r.ranks.Add(1))
+	if r.clock.steps() {
+		raise(&e.extra.Load().rank, r.clock.ranks.Add(1))
 	}
 	notes := r.notes.Load()
 	return notes != nil && notes.note(e)
@@ -219,7 +218,10 @@ func (r *recency[K, V]) newBatch(h *history[K, V]) *batch[K, V] {
 // close ends b's span now, if it is the newest batch.
 func (r *recency[K, V]) close(b *batch[K, V]) {
 	if b.until == endOfTime {
-		b.until = stamp{r.clock.exact(), r.ranks.Load()}
+		b.until = stamp{accessed: r.clock.exact()}
+		if r.clock.steps() {
+			b.until.rank = r.clock.ranks.Load()
+		}
 	}
 }
 
@@ -318,8 +320,8 @@ func raise(v *atomic.Int64, n int64) {
 
 // add takes in e, which is new and was accessed just now.
 func (r *recency[K, V]) add(e *entry[K, V]) {
-	if r.clock.steps {
-		e.extra.Load().rank.Store(r.ranks.Add(1))
+	if r.clock.steps() {
+		e.extra.Load().rank.Store(r.clock.ranks.Add(1))
 	}
 	r.file(e, e.stamp())
 	r.entries++
@@ -356,8 +358,8 @@ func (r *recency[K, V]) withdraw(e *entry[K, V]) {
 }
 
 func (r *recency[K, V]) restore(e *entry[K, V]) {
-	if r.clock.steps {
-		raise(&e.extra.Load().rank, r.ranks.Add(1))
+	if r.clock.steps() {
+		raise(&e.extra.Load().rank, r.clock.ranks.Add(1))
 	}
 	r.file(e, e.stamp())
 }

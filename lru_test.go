@@ -26,8 +26,10 @@ type bench struct {
 // newBench makes one with a clock that never gives the same reading twice, or with one that steps.
 func newBench(n int, steps bool) *bench {
 	c := newClock(false)
-	if c.steps = steps; !steps {
-		c.coarse = newCounter() // so that no two readings are the same
+	if steps {
+		c.ranks = newCounter()
+	} else {
+		c.ranks, c.coarse = nil, newCounter() // so that no two readings are the same
 	}
 	b := &bench{}
 	b.init(timeouts{idle: 1}, c, func(*entry[int, int]) {})
@@ -150,7 +152,7 @@ func TestRecencyOvertaken(t *testing.T) {
 		assert.Equal(t, []int{0, 1, 3, 4}, order[:4])
 		assert.InDelta(t, slices.Index(order, 5), slices.Index(order, 2), 1, "side by side")
 
-		c := newBench(10, b.clock.steps)
+		c := newBench(10, b.clock.steps())
 		c.oldest() // sorts
 		x := c.entries[0]
 		x.accessed.Store(c.entries[5].accessed.Load())

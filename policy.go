@@ -36,7 +36,7 @@ type removal[K comparable, V any] struct {
 }
 
 func newPolicy[K comparable, V any](t timeouts, maxSize int, maxCost int64, c clock) *policy[K, V] {
-	p := &policy[K, V]{youngest: never, timeouts: t, maxSize: maxSize, maxCost: maxCost, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps}
+	p := &policy[K, V]{youngest: never, timeouts: t, maxSize: maxSize, maxCost: maxCost, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps()}
 	p.table.init()
 	p.recency.init(t, c, p.reindex)
 	return p

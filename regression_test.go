@@ -1261,3 +1261,13 @@ func TestExpiredSessionVetoesNoLoad(t *testing.T) {
 		}
 	})
 }
+
+// TestAccessAcrossClear: an access that began before a Clear, and found a session that was set after it, is no later than
+// what comes next. A sweep would look for the oldest session for ever.
+func TestAccessAcrossClear(t *testing.T) {
+	onEveryClock(t, func(t *testing.T, clock clockKind) {
+		m := newMapWith[int, int](t, clock, sessionmap.WithTTL(time.Hour))
+		defer m.Close()
+		assert.True(t, sessionmap.TouchAcrossClear(m, 1))
+	})
+}

@@ -19,6 +19,7 @@ var (
 	bound  = flag.Int("bound", 2, "preemptions")
 	budget = flag.Int("budget", 0, "executions of a scenario at most; 0 is no limit")
 	random = flag.Int("random", 0, "executions of each scenario in orders by chance besides")
+	chance = flag.Int("chance", 0, "so many scenarios made by chance, instead")
 	order  = flag.String("order", "", "follow this order")
 	shard  = flag.String("shard", "0/1", "which of how many parts of the scenarios")
 )
@@ -30,7 +31,14 @@ func TestExplore(t *testing.T) {
 	if _, err := fmt.Sscanf(*shard, "%d/%d", &part, &parts); err != nil {
 		t.Fatal(err)
 	}
-	for i, s := range slices.Concat(scenarios, groupScenarios) {
+	all := slices.Concat(scenarios, groupScenarios)
+	if *chance > 0 {
+		all = nil
+		for n := range *chance {
+			all = append(all, byChance(n))
+		}
+	}
+	for i, s := range all {
 		if i%parts == part {
 			t.Run(s.name, func(t *testing.T) { explore(t, s) })
 		}
@@ -38,6 +46,7 @@ func TestExplore(t *testing.T) {
 }
 
 func explore(t *testing.T, s scenario) {
+	runtime.GC()
 	x := &stepped.Explorer{Bound: *bound}
 	if *order != "" {
 		x.Trace = true

@@ -36,10 +36,11 @@ func main() {
 	bound := flag.Int("bound", 2, "how many preemptions")
 	budget := flag.Int("budget", 0, "leave a scenario after so many `executions`; 0 is never")
 	random := flag.Int("random", 0, "`executions` of each scenario in orders by chance besides")
+	chance := flag.Int("chance", 0, "so many `scenarios` made by chance, instead of those that were thought of")
 	only := flag.String("only", "", "the scenarios that this `expression` matches")
 	order := flag.String("order", "", "follow this order, and tell all steps")
 	flag.Parse()
-	args := []string{fmt.Sprint("-bound=", *bound), fmt.Sprint("-budget=", *budget), fmt.Sprint("-random=", *random), "-order=" + *order, "-test.run=TestExplore/" + *only}
+	args := []string{fmt.Sprint("-bound=", *bound), fmt.Sprint("-budget=", *budget), fmt.Sprint("-random=", *random), fmt.Sprint("-chance=", *chance), "-order=" + *order, "-test.run=TestExplore/" + *only}
 	if err := explore(*dir, args); err != nil {
 		log.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func (sc scenario) step(s mapState, c call, out outcome) (bool, mapState) {
 		case !out.ok:
 			return there == 0 || sc.idle > 0, s
 		}
-		return there != 0 && s.values[c.to] == 0, s.without(c.key).with(c.to, there)
+		return there != 0 && (s.values[c.to] == 0 || c.to == c.key), s.without(c.key).with(c.to, there)
 	case end:
 		return true, s.without(1).without(2)
 	case move:

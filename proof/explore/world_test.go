@@ -36,21 +36,20 @@ type scenario struct {
 // A world is the map of an execution, and what is known about it from outside. One goroutine at a time uses it.
 type world struct {
 	scenario
-	m        *sessionmap.RobustSessionMap[int, int] // nil where there is a group
-	g        *sessionmap.Group[int]
-	store    store // either
-	bus      *sessionmap.Bus[int]
-	index    *sessionmap.Index[int, int] // that a scenario makes, if any
-	guarded  *guarded                    // likewise
-	calls    []porcupine.Operation
-	clock    int64 // of calls
-	values   map[int]*storedValue
-	leased   map[int]int   // how many hold what value
-	began    map[int]int64 // when the loads of values did
-	deleting map[int]bool
-	stay     context.Context // of callers who leave
-	leave    func()
-	failed   error
+	m       *sessionmap.RobustSessionMap[int, int] // nil where there is a group
+	g       *sessionmap.Group[int]
+	store   store // either
+	bus     *sessionmap.Bus[int]
+	index   *sessionmap.Index[int, int] // that a scenario makes, if any
+	guarded *guarded                    // likewise
+	calls   []porcupine.Operation
+	clock   int64 // of calls
+	values  map[int]*storedValue
+	leased  map[int]int     // how many hold what value
+	began   map[int]int64   // when the loads of values did
+	stay    context.Context // of callers who leave
+	leave   func()
+	failed  error
 }
 
 // A storedValue is one that was put in. Each is put in once.
@@ -58,6 +57,7 @@ type storedValue struct {
 	key      int
 	put      int64 // when the call began
 	idle     time.Duration
+	keeps    bool     // whatever idle timeout the session has
 	late     callKind // refresh, or the load of a caller who leaves: it is put in some time after the call, if at all
 	accesses []*access
 	left     []sessionmap.Cause
@@ -76,7 +76,7 @@ func elapsed() time.Duration { return time.Since(start) + stepped.Readings() }
 
 func newWorld(t *testing.T, s scenario) *world {
 	start = time.Now()
-	w := &world{scenario: s, bus: sessionmap.NewBus[int](), values: make(map[int]*storedValue), leased: make(map[int]int), began: make(map[int]int64), deleting: make(map[int]bool)}
+	w := &world{scenario: s, bus: sessionmap.NewBus[int](), values: make(map[int]*storedValue), leased: make(map[int]int), began: make(map[int]int64)}
 	w.stay, w.leave = context.WithCancel(context.Background())
 	options := append([]sessionmap.Option{sessionmap.WithTTL(s.idle), sessionmap.WithMaxSize(s.size), sessionmap.WithSessionDeleted(w.bus)}, s.options...)
 	if err := w.make(options); err != nil {
@@ -124,10 +124,15 @@ func (w *world) left(key, v int, cause sessionmap.Cause) {
 	if w.leased[v] > 0 && cause.Backstop() {
 		w.fail("value %d left as %v while leased", v, cause)
 	}
-	if cause.Backstop() || cause == sessionmap.SessionDeleted || cause == sessionmap.Deleted && (w.deleting[v]) {
-		w.clock++
-		w.calls = append(w.calls, porcupine.Operation{ClientId: 100 + len(w.calls), Input: call{kind: leave, key: key, value: v, cause: cause}, Call: it.put, Return: w.clock})
+	if cause.Backstop() || cause == sessionmap.SessionDeleted {
+		w.leaves(key, v, cause)
 	}
+}
+
+// leaves records that a value has left that no call took.
+func (w *world) leaves(key, v int, cause sessionmap.Cause) {
+	w.clock++
+	w.calls = append(w.calls, porcupine.Operation{ClientId: 100 + len(w.calls), Input: call{kind: leave, key: key, value: v, cause: cause}, Call: w.values[v].put, Return: w.clock})
 }
 
 // do makes a call and records it. Of value, if there is one, run says whether it was stored.
@@ -136,7 +141,7 @@ func (w *world) do(c call, run func() outcome) (out outcome) {
 		w.clock++
 		a := &access{began: w.clock, beganAt: elapsed()}
 		if c.value != 0 {
-			w.values[c.value] = &storedValue{key: c.key, put: a.began, idle: w.idle}
+			w.values[c.value] = &storedValue{key: c.key, put: a.began, idle: w.idle, keeps: c.kind == update}
 		}
 		out = run()
 		w.clock++
@@ -232,15 +237,22 @@ func (w *world) loadUntilLeft(key, value int) {
 
 // deleteValue deletes value whatever its key.
 func (w *world) deleteValue(value int) {
-	w.deleting[value] = true
-	w.m.DeleteFunc(func(_, v int) bool { return v == value })
+	var key int
+	if w.m.DeleteFunc(func(k, v int) bool {
+		if v == value {
+			key = k
+		}
+		return v == value
+	}) > 0 {
+		w.leaves(key, value, sessionmap.Deleted)
+	}
 }
 
 // refresh loads the value of key anew.
 func (w *world) refresh(key, value int) {
 	stepped.Call(func() {
 		w.clock++
-		w.values[value] = &storedValue{key: key, put: w.clock, idle: w.idle, late: refresh}
+		w.values[value] = &storedValue{key: key, put: w.clock, idle: w.idle, keeps: true, late: refresh}
 		if !w.m.Refresh(key, w.loader(value)) {
 			delete(w.values, value)
 		}
@@ -337,7 +349,7 @@ func (w *world) checkOnce() error {
 	}
 	for v, it := range w.values {
 		if !w.group {
-			if e, ok := w.m.Entry(it.key); ok && present[v] > 0 && e.IdleTimeout != it.idle {
+			if e, ok := w.m.Entry(it.key); ok && present[v] > 0 && !it.keeps && e.IdleTimeout != it.idle {
 				return fmt.Errorf("value %d has an idle timeout of %v, want %v", v, e.IdleTimeout, it.idle)
 			}
 		}
@@ -395,7 +407,9 @@ func (w *world) checkVictims() error {
 			if u == v || other.left != nil || w.leased[u] > 0 || len(other.accesses) == 0 || other.accesses[0].ended > evicting.Call {
 				continue
 			}
-			older := true
+			older := !slices.ContainsFunc(w.calls, func(o porcupine.Operation) bool {
+				return w.mayTouch(o, other) && o.Return > last && o.Call < evicting.Return
+			})
 			for _, a := range other.accesses {
 				older = older && (a.ended < last || a.began > evicting.Return)
 			}
@@ -405,6 +419,19 @@ func (w *world) checkVictims() error {
 		}
 	}
 	return nil
+}
+
+// mayTouch reports whether a call that puts a value in may have touched the session of another, which was renamed or removed
+// before the value was in its place.
+func (w *world) mayTouch(o porcupine.Operation, it *storedValue) bool {
+	c := o.Input.(call)
+	if c.value == 0 || c.kind == leave || c.kind == refresh {
+		return false
+	}
+	return c.key == it.key || slices.ContainsFunc(w.calls, func(o porcupine.Operation) bool {
+		r := o.Input.(call)
+		return r.kind == rename && r.to == c.key
+	})
 }
 
 // evicting returns the first call that can have evicted a value.

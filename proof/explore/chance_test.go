@@ -1,0 +1,114 @@
+//go:build explore
+
+package main_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sessionmap/sessionmap"
+	"github.com/sessionmap/sessionmap/proof/stepped"
+)
+
+// A program has the tasks of a scenario made by chance: what nobody thought of.
+type program struct {
+	*rand.Rand
+	scenario
+	kinds []string // what its steps are chosen from
+	value int      // the last that a step puts in
+	told  []string // the steps of the tasks
+}
+
+// byChance returns scenario number n of those that are made by chance, the same each time.
+func byChance(n int) scenario {
+	p := &program{Rand: rand.New(rand.NewPCG(uint64(n), 0)), value: 100}
+	p.size = p.IntN(4)
+	if p.size == 0 || p.IntN(4) == 0 {
+		p.idle = idle
+	}
+	p.fine = p.IntN(4) == 0
+	if p.IntN(4) == 0 {
+		p.options, p.refuses = append(p.options, sessionmap.WithTombstones(time.Hour)), true
+	}
+	p.before = filled([]int{1, 2}[:p.IntN(3)]...)
+	kinds := []string{"get", "peek", "set", "take", "get or set", "update", "delete by value", "load", "refresh", "lease", "event", "rename", "clear", "close"}
+	if p.idle > 0 {
+		kinds = append(kinds, "pass", "set idle", "sweep")
+	}
+	p.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+	p.kinds = kinds[:4] // the same few meet again and again
+	p.refuses = p.refuses || slices.Contains(p.kinds, "lease")
+	for range 2 + p.IntN(2) {
+		p.told = append(p.told, "")
+		p.tasks = append(p.tasks, p.task())
+	}
+	if !slices.Contains(p.kinds, "rename") {
+		p.after = noOlder
+	}
+	p.name = fmt.Sprintf("chance %d size %d idle %v fine %v tombstones %v:%s", n, p.size, p.idle, p.fine, len(p.options) > 0, strings.Join(p.told, " |"))
+	return p.scenario
+}
+
+func (p *program) task() func(w *world) {
+	var steps []func(w *world)
+	for range 1 + p.IntN(2) {
+		steps = append(steps, p.step())
+	}
+	return func(w *world) {
+		for _, step := range steps {
+			step(w)
+		}
+	}
+}
+
+func (p *program) step() func(w *world) {
+	kind, key, other := p.kinds[p.IntN(len(p.kinds))], 1+p.IntN(2), 1+p.IntN(3)
+	p.value++
+	value := p.value
+	p.told[len(p.told)-1] += fmt.Sprintf(" %s %d %d %d,", kind, key, other, value)
+	switch kind {
+	case "get":
+		return func(w *world) { w.get(key) }
+	case "peek":
+		return func(w *world) { w.peek(key) }
+	case "set":
+		return func(w *world) { w.set(other, value) }
+	case "set idle":
+		return func(w *world) { w.setIdle(key, value, 2*idle) }
+	case "take":
+		return func(w *world) { w.take(key) }
+	case "get or set":
+		return func(w *world) { w.getOrSet(key, value) }
+	case "update":
+		return func(w *world) { w.update(key, value) }
+	case "delete by value":
+		return func(w *world) { w.deleteValue(10 * key) }
+	case "load":
+		return func(w *world) { w.load(key, value) }
+	case "refresh":
+		return func(w *world) { w.refresh(key, value) }
+	case "lease":
+		inner := p.step
+		if p.IntN(2) == 0 {
+			inner = func() func(w *world) { return func(*world) {} }
+		}
+		within := inner()
+		return func(w *world) { w.lease(key, func() { within(w) }) }
+	case "event":
+		return func(w *world) { w.bus.Publish(key) }
+	case "rename":
+		return func(w *world) { w.rename(key, other) }
+	case "clear":
+		return func(w *world) { w.clear() }
+	case "close":
+		return func(w *world) { w.shut() }
+	case "sweep":
+		return func(w *world) { w.store.Sweep() }
+	case "pass":
+		return func(*world) { stepped.Tick(idle / 2) }
+	}
+	panic(kind)
+}
