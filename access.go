@@ -436,8 +436,9 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	return out.value, true
 }
 
-// removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box.
-func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed bool) {
+// removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box. If not, there tells whether e
+// is in the map with another value.
+func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed, there bool) {
 	m.loads.veto(e.key, never)
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
@@ -451,7 +452,7 @@ func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (remove
 	}
 	m.mu.Unlock()
 	m.reportLeft(out)
-	return removed
+	return removed, found == e && !removed
 }
 
 // endAll ends the entries of a policy that the map no longer uses, and returns how many were live. Those that something is

@@ -20,8 +20,11 @@ func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 			if box == nil || !m.callbacks.run("DeleteFunc", func() { yes = del(e.key, m.values.open(box)) }) || !yes {
 				break
 			}
-			if m.removeIf(e, box) {
+			removed, there := m.removeIf(e, box)
+			if removed {
 				n++
+			}
+			if !there {
 				break
 			}
 		}

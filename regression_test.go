@@ -1271,3 +1271,22 @@ func TestAccessAcrossClear(t *testing.T) {
 		assert.True(t, sessionmap.TouchAcrossClear(m, 1))
 	})
 }
+
+// TestDeleteFuncAcrossClear: one that has begun before a Clear does not wait for its callbacks.
+func TestDeleteFuncAcrossClear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t)
+		for k := range 1000 {
+			m.Set(k, k)
+		}
+		unblock := make(chan struct{})
+		m.OnRemove(func(int, int, sessionmap.Cause) { <-unblock })
+		n := m.DeleteFunc(func(int, int) bool {
+			go m.Clear()
+			synctest.Wait()
+			return true
+		})
+		assert.Zero(t, n)
+		close(unblock)
+	})
+}

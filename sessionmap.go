@@ -352,7 +352,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 		case !keep && box == nil:
 			return none, false
 		case !keep:
-			if m.removeIf(e, box) {
+			if removed, _ := m.removeIf(e, box); removed {
 				return none, false
 			}
 		case box == nil:
