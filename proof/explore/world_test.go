@@ -36,20 +36,21 @@ type scenario struct {
 // A world is the map of an execution, and what is known about it from outside. One goroutine at a time uses it.
 type world struct {
 	scenario
-	m       *sessionmap.RobustSessionMap[int, int] // nil where there is a group
-	g       *sessionmap.Group[int]
-	store   store // either
-	bus     *sessionmap.Bus[int]
-	index   *sessionmap.Index[int, int] // that a scenario makes, if any
-	guarded *guarded                    // likewise
-	calls   []porcupine.Operation
-	clock   int64 // of calls
-	values  map[int]*storedValue
-	leased  map[int]int     // how many hold what value
-	began   map[int]int64   // when the loads of values did
-	stay    context.Context // of callers who leave
-	leave   func()
-	failed  error
+	m        *sessionmap.RobustSessionMap[int, int] // nil where there is a group
+	g        *sessionmap.Group[int]
+	store    store // either
+	bus      *sessionmap.Bus[int]
+	index    *sessionmap.Index[int, int] // that a scenario makes, if any
+	guarded  *guarded                    // likewise
+	calls    []porcupine.Operation
+	attempts []attempt
+	clock    int64 // of calls
+	values   map[int]*storedValue
+	leased   map[int]int     // how many hold what value
+	began    map[int]int64   // when the loads of values did
+	stay     context.Context // of callers who leave
+	leave    func()
+	failed   error
 }
 
 // A storedValue is one that was put in. Each is put in once.
@@ -62,6 +63,12 @@ type storedValue struct {
 	accesses []*access
 	left     []sessionmap.Cause
 	leftAt   time.Duration
+}
+
+// An attempt is a call, and when it was.
+type attempt struct {
+	call
+	*access
 }
 
 type access struct {
@@ -154,6 +161,7 @@ func (w *world) do(c call, run func() outcome) (out outcome) {
 		if it := w.values[c.value]; it != nil && !out.stored && it.left == nil {
 			delete(w.values, c.value) // it was not needed
 		}
+		w.attempts = append(w.attempts, attempt{c, a})
 		w.calls = append(w.calls, porcupine.Operation{ClientId: len(w.calls), Input: c, Output: out, Call: a.began, Return: a.ended})
 	})
 	return out
@@ -343,16 +351,18 @@ func (w *world) checkOnce() error {
 	present := make(map[int]int)
 	for key, v := range w.store.All() {
 		present[v]++
-		if it := w.values[v]; it == nil {
+		it := w.values[v]
+		if it == nil {
 			return fmt.Errorf("value %d of %d was never put in", v, key)
+		}
+		if w.group || it.keeps {
+			continue
+		}
+		if e, _ := w.m.Entry(key); e.IdleTimeout != it.idle {
+			return fmt.Errorf("value %d has an idle timeout of %v, want %v", v, e.IdleTimeout, it.idle)
 		}
 	}
 	for v, it := range w.values {
-		if !w.group {
-			if e, ok := w.m.Entry(it.key); ok && present[v] > 0 && !it.keeps && e.IdleTimeout != it.idle {
-				return fmt.Errorf("value %d has an idle timeout of %v, want %v", v, e.IdleTimeout, it.idle)
-			}
-		}
 		if n := present[v] + len(it.left); n != 1 {
 			return fmt.Errorf("value %d is there %d times, and has left as %v", v, present[v], it.left)
 		}
@@ -379,6 +389,9 @@ func (w *world) checkLife() error {
 			alive := it.idle == 0 || it.late == refresh || a.began == it.put
 			for _, other := range it.accesses {
 				alive = alive || other != a && other.began < a.ended && a.beganAt-other.endedAt < idle
+			}
+			for _, other := range w.attempts {
+				alive = alive || other.access != a && w.mayTouch(other.call, it) && other.began < a.ended && a.beganAt-other.endedAt < idle
 			}
 			if !alive {
 				return fmt.Errorf("value %d was handed out at %v, when it was expired", v, a.beganAt)
@@ -407,8 +420,8 @@ func (w *world) checkVictims() error {
 			if u == v || other.left != nil || w.leased[u] > 0 || len(other.accesses) == 0 || other.accesses[0].ended > evicting.Call {
 				continue
 			}
-			older := !slices.ContainsFunc(w.calls, func(o porcupine.Operation) bool {
-				return w.mayTouch(o, other) && o.Return > last && o.Call < evicting.Return
+			older := !slices.ContainsFunc(w.attempts, func(a attempt) bool {
+				return w.mayTouch(a.call, other) && a.ended > last && a.began < evicting.Return
 			})
 			for _, a := range other.accesses {
 				older = older && (a.ended < last || a.began > evicting.Return)
@@ -423,15 +436,11 @@ func (w *world) checkVictims() error {
 
 // mayTouch reports whether a call that puts a value in may have touched the session of another, which was renamed or removed
 // before the value was in its place.
-func (w *world) mayTouch(o porcupine.Operation, it *storedValue) bool {
-	c := o.Input.(call)
-	if c.value == 0 || c.kind == leave || c.kind == refresh {
-		return false
-	}
-	return c.key == it.key || slices.ContainsFunc(w.calls, func(o porcupine.Operation) bool {
+func (w *world) mayTouch(c call, it *storedValue) bool {
+	return c.value != 0 && (c.key == it.key || slices.ContainsFunc(w.calls, func(o porcupine.Operation) bool {
 		r := o.Input.(call)
 		return r.kind == rename && r.to == c.key
-	})
+	}))
 }
 
 // evicting returns the first call that can have evicted a value.
