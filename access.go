@@ -287,7 +287,6 @@ func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V
 	case e == nil:
 		e, stored = m.add(p, hash, key, box, idle, now, d), true
 		m.mu.Unlock()
-		m.loads.veto(key, e.created)
 		defer m.catchUp(e, d)
 	default:
 		// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
@@ -329,7 +328,6 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 	}
 	present, e, left := m.tryInsert(key, m.values.box(value), d, nil)
 	if stored = e != nil; stored {
-		m.loads.veto(key, e.created)
 		defer m.catchUp(e, d)
 	}
 	m.reportLeft(left)
@@ -354,9 +352,6 @@ func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call
 		present = e.value.Load()
 	case ok:
 		added = m.add(p, hash, key, box, m.timeouts.idle, now, d)
-		if call != nil {
-			call.stored.Store(true)
-		}
 	}
 	return present, added, left
 }
@@ -382,10 +377,11 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, ref
 	}
 }
 
-// add inserts an entry. It needs the lock.
+// add inserts an entry, which ends the load of its key. It needs the lock.
 func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *boxed[V], idle, now int64, d *demand) *entry[K, V] {
 	e := p.insert(hash, key, box, idle, now)
 	p.grant(e, d)
+	m.loads.veto(key, never)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
 	m.stir(now)
 	if m.clock.coarse != nil {
@@ -405,11 +401,11 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	if !ok {
 		return value, false
 	}
-	loading := m.loads.veto(key, createdBy)
-	if !loading && m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
+	if m.loads.underWay.Load() == 0 && m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
 		return value, false
 	}
 	m.mu.Lock()
+	m.loads.veto(key, createdBy)
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
 	since := int64(math.MinInt64) // when who is meant began to be called so
@@ -439,12 +435,12 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 // removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box. If not, there tells whether e
 // is in the map with another value.
 func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed, there bool) {
-	m.loads.veto(e.key, never)
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
 	found := p.lookup(e.hash, e.key, now, &out)
 	if found == e && e.endIf(box) {
+		m.loads.veto(e.key, never)
 		out = p.removal(e, box, Deleted)
 		p.remove(e)
 		m.bury(e.key, now)

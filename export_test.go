@@ -3,8 +3,6 @@ package sessionmap
 import (
 	"container/list"
 	"fmt"
-	"runtime"
-	"sync"
 	"sync/atomic"
 )
 
@@ -470,48 +468,6 @@ func LoadsAreFree[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 	m.loads.mu.Lock()
 	defer m.loads.mu.Unlock()
 	return m.loads.calls == nil && m.loads.running == nil
-}
-
-// ListStoredLoad puts a load on the list that has stored value, which has left the map since.
-func ListStoredLoad[K comparable, V any](m *RobustSessionMap[K, V], key K, value V) {
-	call := &loadCall[V]{value: value, done: make(chan struct{}), told: make(chan struct{}), cancel: func() {}}
-	call.stored.Store(true)
-	close(call.done)
-	close(call.told)
-	m.loads.mu.Lock()
-	defer m.loads.mu.Unlock()
-	m.loads.calls = map[K]*loadCall[V]{key: call}
-	m.loads.underWay.Add(1)
-}
-
-// LoadAfterASet has a Set of key store something that has left, and a load of key begin, before the Set looks for loads. It
-// reports whether the load may not be stored. The map has room for one.
-func LoadAfterASet[K comparable, V any](m *RobustSessionMap[K, V], key, another K) (vetoed bool) {
-	var none V
-	var sets sync.WaitGroup
-	l := &m.loads
-	l.mu.Lock()
-	l.underWay.Add(1)
-	sets.Go(func() { m.Set(key, none) })
-	for !m.Contains(key) {
-		runtime.Gosched()
-	}
-	sets.Go(func() { m.Set(another, none) })
-	for m.Contains(key) {
-		runtime.Gosched()
-	}
-	for set := m.clock.exact(); m.clock.exact() == set; {
-		runtime.Gosched()
-	}
-	call := &loadCall[V]{began: m.clock.exact(), cancel: func() {}}
-	l.calls = map[K]*loadCall[V]{key: call}
-	l.mu.Unlock()
-	sets.Wait()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	vetoed = call.vetoed.Load()
-	l.end(key, call)
-	return vetoed
 }
 
 // TouchAcrossClear has an Update begin before a Clear, and touch a session of key that was set after it. It reports whether

@@ -74,8 +74,8 @@ func (m *RobustSessionMap[K, V]) stayers() iter.Seq[*entry[K, V]] {
 // Clear removes all entries at one moment, with the cause [Cleared], and returns how many. Expired ones
 // that no sweep has met leave as [Idle] or [Lifetime] and are not counted.
 func (m *RobustSessionMap[K, V]) Clear() int {
-	m.loads.vetoAll()
 	m.mu.Lock()
+	m.loads.vetoAll()
 	old := m.policy.Swap(m.newPolicy())
 	m.mu.Unlock()
 	return m.endAll(old, Cleared)

@@ -15,16 +15,17 @@ import (
 //	             one; wait for it or for ctx
 //
 // A load belongs to the session that was not there when it began. A delete, an event, Clear, or a Set meanwhile
-// vetoes it: its result is not stored. A delete marks the veto before it takes the map's lock, and the load looks at it
-// under that lock, so that whatever is stored has been there before the delete, and left with it. A Set marks it once it has
-// stored something, and for loads that had begun by then.
+// vetoes it: its result is not stored. The veto is marked, and looked at, with the map's lock held, so that whatever is
+// stored has been there before the delete, and left with it.
 
 // loads is empty in a map on which GetOrLoad is not used.
 type loads[K comparable, V any] struct {
 	underWay atomic.Int64 // how many are running; those who might veto one look here first
 
-	mu      sync.Mutex // the map's lock may be taken while it is held, and not the other way round
-	calls   map[K]*loadCall[V]
+	ended atomic.Int64 // how many have been taken off the list
+
+	mu      sync.Mutex            // is taken with the map's lock held, and not the other way round
+	calls   map[K]*loadCall[V]    // the list: those that others may join
 	running map[*loadCall[V]]bool // also those that are not to be stored
 }
 
@@ -34,7 +35,6 @@ type loadCall[V any] struct {
 	waiters int   // guarded by the mu of loads
 	cancel  context.CancelFunc
 	vetoed  atomic.Bool
-	stored  atomic.Bool // set with the map's lock held: what it has stored is in the map, or has left it since
 
 	done  chan struct{} // closed once what follows is there
 	value V
@@ -88,19 +88,20 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 	}
 
 	l := &m.loads
-	l.mu.Lock()
-	call := l.calls[key]
-	if call != nil && call.stored.Load() {
-		l.end(key, call)
-		call = nil
+	var call *loadCall[V]
+	for {
+		ended := l.ended.Load()
+		if box := m.access(hash, key); box != nil {
+			return m.values.open(box), nil
+		}
+		l.mu.Lock()
+		if call = l.calls[key]; call != nil || l.ended.Load() == ended {
+			break
+		}
+		l.mu.Unlock() // what has ended since the look at the table may be there now
 	}
 	begins := call == nil
 	if begins {
-		// A load may have ended since the look at the table.
-		if box := m.access(hash, key); box != nil {
-			l.mu.Unlock()
-			return m.values.open(box), nil
-		}
 		if !m.crew.join() {
 			l.mu.Unlock()
 			return none, refusal()
@@ -144,6 +145,7 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 func (l *loads[K, V]) end(key K, call *loadCall[V]) {
 	if l.calls[key] == call {
 		delete(l.calls, key)
+		l.ended.Add(1)
 	}
 	if len(l.calls) == 0 {
 		l.calls = nil // a map does not shrink
@@ -151,19 +153,17 @@ func (l *loads[K, V]) end(key K, call *loadCall[V]) {
 	call.vetoed.Store(true)
 }
 
-// veto keeps the load of key that is under way, if any that began by a given moment, from being stored. It reports whether
-// any is running: also one that another has vetoed may be in the middle of being stored, which is over when the map's lock
-// is free.
-func (l *loads[K, V]) veto(key K, begunBy int64) (running bool) {
+// veto keeps the load of key that is under way, if any that began by a given moment, from being stored. It needs the map's
+// lock.
+func (l *loads[K, V]) veto(key K, begunBy int64) {
 	if l.underWay.Load() == 0 {
-		return false
+		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if call := l.calls[key]; call != nil && call.began <= begunBy {
 		l.end(key, call)
 	}
-	return true
 }
 
 // vetoAll is veto for all keys.

@@ -420,16 +420,6 @@ func TestJoinedLoadAnswersAtOnce(t *testing.T) {
 	})
 }
 
-// TestStoredLoadIsNotJoined: what a load stored has left the map before the load is off the list.
-func TestStoredLoadIsNotJoined(t *testing.T) {
-	m := newMap[string, int](t)
-	sessionmap.ListStoredLoad(m, "a", 1)
-	v, err := m.GetOrLoad(t.Context(), "a", func(context.Context, string) (int, error) { return 2, nil })
-	require.NoError(t, err)
-	assert.Equal(t, 2, v)
-	assert.Zero(t, sessionmap.LoadsUnderWay(m))
-}
-
 // TestSetIsNotLoaded: what was set is not loaded anew, though what was there before, or was to come, had been loaded.
 func TestSetIsNotLoaded(t *testing.T) {
 	t.Run("while it was refreshed", func(t *testing.T) {
@@ -616,8 +606,3 @@ func TestLoadsFree(t *testing.T) {
 	})
 }
 
-// TestSetVetoesNoYoungerLoad: a load that began when what was set had left again is none of the Set's business.
-func TestSetVetoesNoYoungerLoad(t *testing.T) {
-	m := newMap[string, int](t, sessionmap.WithMaxSize(1))
-	assert.False(t, sessionmap.LoadAfterASet(m, "k", "another"))
-}

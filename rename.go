@@ -137,14 +137,9 @@ func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
 	if _, box := m.peek(old); box == nil {
 		return fmt.Errorf("%w: Rename from %v", ErrNotFound, old)
 	}
-	m.loads.veto(old, never)
 	m.mu.Lock()
 	left, err := m.rename(old, new, oldHash, newHash)
-	now := m.clock.exact()
 	m.mu.Unlock()
-	if err == nil {
-		m.loads.veto(new, now)
-	}
 	m.report(left)
 	switch err {
 	case nil:
@@ -183,6 +178,8 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (le
 		m.sweeper.arm(m.keys.renamed.deadline(), now)
 	}
 	m.bury(old, now)
+	m.loads.veto(old, never)
+	m.loads.veto(new, never)
 	p.tie(from).named = now
 	to := p.rename(from, new, newHash)
 	for _, log := range m.renameLogs {

@@ -215,22 +215,15 @@ func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V)
 
 // endTied ends the entry that t belongs to, if it is still in the map, and reports whether it was.
 func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
-	var vetoed *entry[K, V]
 	m.mu.Lock()
 	e := t.entry.(*entry[K, V])
-	for vetoed != e && e.live(m.clock.exact(), m.timeouts) { // else a load under way is another session's
-		m.mu.Unlock()
-		m.loads.veto(e.key, never)
-		vetoed = e
-		m.mu.Lock()
-		e = t.entry.(*entry[K, V])
-	}
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
 	found := p.lookup(e.hash, e.key, now, &out)
 	if found == e {
 		out = p.removal(e, e.end(), cause)
 		p.remove(e)
+		m.loads.veto(e.key, never)
 		if cause == Deleted {
 			m.bury(e.key, now)
 		}

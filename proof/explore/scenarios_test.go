@@ -275,7 +275,7 @@ var scenarios = []scenario{
 	{name: "loads", size: 2, tasks: []func(w *world){
 		func(w *world) { w.load(1, 11) },
 		func(w *world) { w.load(1, 12) },
-	}},
+	}, after: loadedOnce},
 	{name: "load or delete", size: 2, tasks: []func(w *world){
 		func(w *world) { w.load(1, 11) },
 		func(w *world) { w.take(1); w.get(1) },
@@ -288,6 +288,16 @@ var scenarios = []scenario{
 		func(w *world) { w.load(1, 11) },
 		func(w *world) { w.set(1, 12) },
 		func(w *world) { w.deleteValue(12) },
+	}, after: noOlder},
+	{name: "load, set and delete by owner", size: 2, before: func(w *world) { w.newIndex() }, tasks: []func(w *world){
+		func(w *world) { w.load(1, 11) },
+		func(w *world) { w.set(1, 12) },
+		func(w *world) { w.deleteOwned(12, 1) },
+	}, after: noOlder},
+	{name: "load, set and rename", size: 2, tasks: []func(w *world){
+		func(w *world) { w.load(1, 11) },
+		func(w *world) { w.set(1, 12) },
+		func(w *world) { w.rename(1, 2) },
 	}, after: noOlder},
 	{name: "left load or delete", size: 2, tasks: []func(w *world){
 		func(w *world) { w.loadUntilLeft(1, 11) },
@@ -376,9 +386,22 @@ func (w *world) mustGet(key int) {
 func noOlder(w *world) error {
 	for _, o := range w.calls {
 		c := o.Input.(call)
-		if v, _ := w.m.Peek(c.key); w.began[v] > 0 && w.began[v] < o.Call && (c.kind == set || c.kind == take) {
+		if v, _ := w.m.Peek(c.key); w.began[v] > 0 && w.began[v] < o.Call && (c.kind == set || c.kind == take || c.kind == rename && o.Output.(outcome).ok) {
 			return fmt.Errorf("value %d was loaded before, and stored after, %v", v, c)
 		}
+	}
+	for _, d := range w.deleted {
+		if v, _ := w.m.Peek(d.key); w.began[v] > 0 && w.began[v] < d.began {
+			return fmt.Errorf("value %d was loaded before, and stored after, a delete of %d", v, d.key)
+		}
+	}
+	return nil
+}
+
+// loadedOnce checks that not both who miss a value have it loaded.
+func loadedOnce(w *world) error {
+	if len(w.began) > 1 {
+		return errors.New("loaded twice")
 	}
 	return nil
 }

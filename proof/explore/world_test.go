@@ -44,7 +44,8 @@ type world struct {
 	guarded  *guarded                    // likewise
 	calls    []porcupine.Operation
 	attempts []attempt
-	clock    int64 // of calls
+	deleted  []attempt // by value or owner
+	clock    int64     // of calls
 	values   map[int]*storedValue
 	leased   map[int]int     // how many hold what value
 	began    map[int]int64   // when the loads of values did
@@ -246,13 +247,28 @@ func (w *world) loadUntilLeft(key, value int) {
 // deleteValue deletes value whatever its key.
 func (w *world) deleteValue(value int) {
 	var key int
-	if w.m.DeleteFunc(func(k, v int) bool {
-		if v == value {
-			key = k
-		}
-		return v == value
-	}) > 0 {
-		w.leaves(key, value, sessionmap.Deleted)
+	w.ends(value, &key, func() (n int) {
+		return w.m.DeleteFunc(func(k, v int) bool {
+			if v == value {
+				key = k
+			}
+			return v == value
+		})
+	})
+}
+
+// deleteOwned deletes value, which only ever has one key, as its own owner.
+func (w *world) deleteOwned(value, key int) {
+	w.ends(value, &key, func() int { return w.index.DeleteBy(value) })
+}
+
+// ends calls del, which returns whether it has deleted value, and is then told under which key.
+func (w *world) ends(value int, key *int, del func() (n int)) {
+	w.clock++
+	began := w.clock
+	if del() > 0 {
+		w.leaves(*key, value, sessionmap.Deleted)
+		w.deleted = append(w.deleted, attempt{call{key: *key}, &access{began: began}})
 	}
 }
 
