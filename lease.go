@@ -156,8 +156,7 @@ func (m *RobustSessionMap[K, V]) release(r *leaseRecord) (done bool) {
 		return false
 	}
 	r.released = true
-	p, now := m.policy.Load(), m.clock.exact()
-	if deadline, filed := p.release(r, now); filed {
+	if now, deadline, filed := m.policy.Load().release(r, m.clock); filed {
 		m.sweeper.arm(deadline, now)
 	}
 	return true
@@ -199,19 +198,22 @@ func (p *policy[K, V]) acquire(e *entry[K, V], now int64) *leaseRecord {
 }
 
 // release ends a lease. If it was the last on an entry that is still in the map, the entry was accessed now:
-// it is filed again, and release returns its deadline.
-func (p *policy[K, V]) release(r *leaseRecord, now int64) (deadline int64, filed bool) {
+// it is filed again, and release returns its deadline. Now comes after all accesses that met it leased: who comes later
+// waits until that is decided.
+func (p *policy[K, V]) release(r *leaseRecord, c clock) (now, deadline int64, filed bool) {
 	r.remove()
 	t := r.ties
 	left := t.leases.Add(-1)
 	e := t.entry.(*entry[K, V])
-	if left > 0 || p.table.find(e.hash, e.key) != e || !e.accessed.CompareAndSwap(held, now) {
-		return 0, false
+	if left > 0 || p.table.find(e.hash, e.key) != e || !e.accessed.CompareAndSwap(held, deciding) {
+		return 0, 0, false
 	}
+	now = c.exact()
+	e.accessed.Store(now)
 	p.leasedCost -= t.cost.Load()
 	p.recency.restore(e)
 	p.index(e)
-	return p.timeouts.deadline(now, e.idle(p.timeouts), e.created), true
+	return now, p.timeouts.deadline(now, e.idle(p.timeouts), e.created), true
 }
 
 // A lostLease is what is left of a lease that was collected without Release. It holds nothing.

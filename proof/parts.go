@@ -10,11 +10,12 @@ var parts = []part{
 	{name: "model", command: "go test -v -count=1 -timeout 3h -run 'Test(Group|Weak)?Model$' -modelsteps 50000 ."},
 	{name: "histories", command: "go test -v -count=1 -timeout 3h -run Linearizable -histories 20000 ."},
 	{name: "explore", command: "go run ./proof/explore -bound 3 -budget 60000 -random 10000"},
+	{name: "chance", command: "go run ./proof/explore -chance 20000 -bound 2 -budget 250"},
 	{name: "shaken", command: "go run ./proof/shake -- -v -timeout 3h -modelsteps 5000 -histories 5000"},
 	// The leak checker measures the heap, which the race detector and idle processors enlarge: it is left to .ci/run race.
 	{name: "race", command: "go test -race -v -count=1 -cpu 1,2,8,32 -timeout 3h . ./debugpage"},
 	{name: "mutants", command: "go run ./proof/mutants"},
-	{name: "operators", command: "go run ./proof/mutants -generic all -sample 100 || true"},
+	{name: "operators", command: "go run ./proof/mutants -generic all -sample 100 -report"},
 	{name: "world", command: "go test -v -count=1 -timeout 3h -run World -faults 50 ."},
 	{name: "fuzz", command: "for target in FuzzModel FuzzGroupModel FuzzOps; do go test -run '^$' -fuzz \"^$target\\$\" -fuzztime ${FUZZTIME:-3000000x} -fuzzminimizetime 20x .; done"},
 	{name: "leaks", command: "go test -v -count=1 -timeout 3h -run TestRounds ./leakcheck -args -leakcheck.clean=200 -leakcheck.planted=50"},

@@ -17,6 +17,7 @@ import (
 type program struct {
 	*rand.Rand
 	scenario
+	keys  int
 	kinds []string // what its steps are chosen from
 	value int      // the last that a step puts in
 	told  []string // the steps of the tasks
@@ -24,19 +25,28 @@ type program struct {
 
 // byChance returns scenario number n of those that are made by chance, the same each time.
 func byChance(n int) scenario {
-	p := &program{Rand: rand.New(rand.NewPCG(uint64(n), 0)), value: 100}
+	p := &program{Rand: rand.New(rand.NewPCG(uint64(n), 0)), value: 100, keys: 2}
 	p.size = p.IntN(4)
 	if p.size == 0 || p.IntN(4) == 0 {
 		p.idle = idle
 	}
 	p.fine = p.IntN(4) == 0
-	if p.IntN(4) == 0 {
-		p.options, p.refuses = append(p.options, sessionmap.WithTombstones(time.Hour)), true
-	}
 	p.before = filled([]int{1, 2}[:p.IntN(3)]...)
-	kinds := []string{"get", "peek", "set", "take", "get or set", "update", "delete by value", "load", "refresh", "lease", "event", "rename", "clear", "close"}
+	kinds := []string{"get", "set", "take", "get or set", "update", "clear", "close"}
+	if p.group = p.IntN(3) == 0; p.group {
+		p.keys, p.costs = 4, p.IntN(2) == 0
+		kinds = append(kinds, "end") // and no rename: what overlaps one may come to its end under the new id
+	} else {
+		kinds = append(kinds, "peek", "delete by value", "load", "refresh", "lease", "event", "rename")
+		if p.IntN(4) == 0 {
+			p.options, p.refuses = append(p.options, sessionmap.WithTombstones(time.Hour)), true
+		}
+		if p.idle > 0 {
+			kinds = append(kinds, "set idle")
+		}
+	}
 	if p.idle > 0 {
-		kinds = append(kinds, "pass", "set idle", "sweep")
+		kinds = append(kinds, "pass", "sweep")
 	}
 	p.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	p.kinds = kinds[:4]                     // the same few meet again and again
@@ -48,10 +58,10 @@ func byChance(n int) scenario {
 		p.told = append(p.told, "")
 		p.tasks = append(p.tasks, p.task())
 	}
-	if !slices.Contains(p.kinds, "rename") {
+	if !p.group && !slices.Contains(p.kinds, "rename") {
 		p.after = noOlder
 	}
-	p.name = fmt.Sprintf("chance %d size %d idle %v fine %v tombstones %v:%s", n, p.size, p.idle, p.fine, len(p.options) > 0, strings.Join(p.told, " |"))
+	p.name = fmt.Sprintf("chance %d group %v size %d idle %v fine %v tombstones %v:%s", n, p.group, p.size, p.idle, p.fine, len(p.options) > 0, strings.Join(p.told, " |"))
 	return p.scenario
 }
 
@@ -68,7 +78,7 @@ func (p *program) task() func(w *world) {
 }
 
 func (p *program) step() func(w *world) {
-	kind, key, other := p.kinds[p.IntN(len(p.kinds))], 1+p.IntN(2), 1+p.IntN(3)
+	kind, key, other := p.kinds[p.IntN(len(p.kinds))], 1+p.IntN(p.keys), 1+p.IntN(p.keys+1)
 	p.value++
 	value := p.value
 	p.told[len(p.told)-1] += fmt.Sprintf(" %s %d %d %d,", kind, key, other, value)
@@ -104,6 +114,8 @@ func (p *program) step() func(w *world) {
 		return func(w *world) { w.bus.Publish(key) }
 	case "rename":
 		return func(w *world) { w.rename(key, other) }
+	case "end":
+		return func(w *world) { w.end() }
 	case "clear":
 		return func(w *world) { w.clear() }
 	case "close":

@@ -173,6 +173,10 @@ var scenarios = []scenario{
 		func(w *world) { w.lease(1, func() { w.set(1, 11) }) },
 		func(w *world) { w.take(1); w.set(1, 12) },
 	}},
+	{name: "release or get before the deadline", idle: idle, before: filled(1), tasks: []func(w *world){
+		func(w *world) { w.lease(1, func() {}); stepped.Tick(idle / 2) },
+		func(w *world) { stepped.Tick(idle / 2); w.get(1) },
+	}},
 	{name: "lease and rename", size: 2, before: filled(1), tasks: []func(w *world){
 		func(w *world) { w.lease(1, func() {}); w.get(2) },
 		func(w *world) { w.rename(1, 2); w.set(3, 30) },
