@@ -264,7 +264,7 @@ func TestCostOverflowAtTheBound(t *testing.T) {
 	m.Set(1, 10)
 	require.True(t, m.Set(2, math.MaxInt64-5))
 	assert.False(t, m.Contains(1))
-	assert.EqualValues(t, math.MaxInt64-5, m.Stats().Cost)
+	assert.Equal(t, int64(math.MaxInt64-5), m.Stats().Cost)
 }
 
 // TestCostOverflowWithoutBound: what makes the sum of all overflow is refused, and nobody leaves for it.

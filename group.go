@@ -158,7 +158,8 @@ func (g *Group[K]) Stats() Stats {
 	return s
 }
 
-// Rename gives the session of old another id, with all its attributes, as [RobustSessionMap.Rename] does.
+// Rename gives the session of old another id, with all its attributes, as [RobustSessionMap.Rename] does. A method of an
+// attribute that overlaps it may take effect after it, in the session that it found: under the new id.
 func (g *Group[K]) Rename(old, new K) error {
 	if err := g.sessions.Rename(old, new); err != nil {
 		return err

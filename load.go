@@ -109,14 +109,7 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 		call = &loadCall[V]{began: m.clock.exact(), done: make(chan struct{}), told: make(chan struct{})}
 		var loading context.Context
 		loading, call.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		if l.calls == nil {
-			l.calls = make(map[K]*loadCall[V])
-		}
-		if l.running == nil {
-			l.running = make(map[*loadCall[V]]bool)
-		}
-		l.calls[key], l.running[call] = call, true
-		l.underWay.Add(1)
+		l.begin(key, call)
 		go m.load(loading, call, key, load)
 	}
 	call.waiters++
@@ -138,6 +131,18 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 		l.mu.Unlock()
 		return none, context.Cause(ctx)
 	}
+}
+
+// begin puts call on the list. It needs mu.
+func (l *loads[K, V]) begin(key K, call *loadCall[V]) {
+	if l.calls == nil {
+		l.calls = make(map[K]*loadCall[V])
+	}
+	if l.running == nil {
+		l.running = make(map[*loadCall[V]]bool)
+	}
+	l.calls[key], l.running[call] = call, true
+	l.underWay.Add(1)
 }
 
 // end takes call off the list, so that who comes later begins another, and keeps its result from being stored.

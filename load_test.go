@@ -605,4 +605,3 @@ func TestLoadsFree(t *testing.T) {
 		assert.True(t, sessionmap.LoadsAreFree(m))
 	})
 }
-
