@@ -108,13 +108,16 @@ func (m *RobustSessionMap[K, V]) Keys() iter.Seq[K] {
 	}
 }
 
-// Oldest is like [RobustSessionMap.All], with the least recently accessed entry first, in the order of the
-// moment when the loop began. The loop begins with sorting all entries, at 24 bytes each.
+// Oldest is like [RobustSessionMap.All], with the least recently accessed entry first and those that are leased last, in
+// the order of the moment when the loop began. The loop begins with sorting all entries, at 24 bytes each.
 func (m *RobustSessionMap[K, V]) Oldest() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		var all []stamped[K, V]
 		for e := range m.policy.Load().table.entries() {
 			if s, ok := m.stampOf(e); ok {
+				if s.accessed == held {
+					s = endOfTime
+				}
 				all = append(all, stamped[K, V]{s, e})
 			}
 		}

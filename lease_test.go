@@ -527,3 +527,22 @@ func TestScope(t *testing.T) {
 		})
 	}
 }
+
+// TestOldestHasLeasedLast: what is leased is being accessed.
+func TestOldestHasLeasedLast(t *testing.T) {
+	onEveryClock(t, func(t *testing.T, clock clockKind) {
+		m := newMapWith[string, int](t, clock, sessionmap.WithMaxSize(3))
+		defer m.Close()
+		for i, key := range []string{"leased", "touched", "set"} {
+			m.Set(key, i)
+		}
+		lease, _ := m.Acquire("leased")
+		defer lease.Release()
+		m.Touch("touched")
+		var keys []string
+		for key := range m.Oldest() {
+			keys = append(keys, key)
+		}
+		assert.Equal(t, []string{"set", "touched", "leased"}, keys)
+	})
+}
