@@ -288,7 +288,10 @@ func render(results map[string]result) ([]byte, error) {
 		},
 		"survivors": func(part string) string {
 			survivors := results[part].Survivors
-			if len(survivors) == 0 {
+			switch {
+			case results[part].Figures["survived"] == 0:
+				return "- none\n"
+			case len(survivors) == 0:
 				return "- (the last run did not keep their names)\n"
 			}
 			return "- `" + strings.Join(survivors, "`\n- `") + "`\n"

@@ -49,8 +49,9 @@ func byChance(n int) scenario {
 		kinds = append(kinds, "pass", "sweep")
 	}
 	p.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
-	p.kinds = kinds[:4]                     // the same few meet again and again
-	if slices.Contains(p.kinds, "rename") { // for the history would have to tell under which key a refresh came to its end
+	p.kinds = kinds[:4] // the same few meet again and again
+	if slices.Contains(p.kinds, "rename") {
+		// The history would have to tell under which key a refresh came to its end.
 		p.kinds = slices.DeleteFunc(p.kinds, func(kind string) bool { return kind == "refresh" })
 	}
 	p.refuses = p.refuses || slices.Contains(p.kinds, "lease")

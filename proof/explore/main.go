@@ -4,10 +4,12 @@
 //	go run ./proof/explore                       # up to two preemptions
 //	go run ./proof/explore -bound 3 -random 10000
 //	go run ./proof/explore -only rename -order '0*3 1*12 0*7'
+//	go run ./proof/explore -chance 20000 -budget 250   # what goroutines do made by chance
+//	go run ./proof/explore -chance 20000 -only chance_9522
 //
 // The library is built with the types of package stepped in the place of those of sync and sync/atomic, with small
 // constants, so that few entries fill a batch or split a segment, and without its counters, which decide nothing.
-// explore_test.go has the scenarios. The last line tells what was done; it exits with 1 where a scenario fails.
+// scenarios_test.go and group_test.go have the scenarios, chance_test.go makes others. The last line tells what was done; it exits with 1 where a scenario fails.
 package main
 
 import (
