@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -17,10 +18,12 @@ import (
 type program struct {
 	*rand.Rand
 	scenario
-	keys  int
-	kinds []string // what its steps are chosen from
-	value int      // the last that a step puts in
-	told  []string // the steps of the tasks
+	keys   int
+	kinds  []string // what its steps are chosen from
+	value  int      // the last that a step puts in
+	told   []string // the steps of the tasks
+	with   string   // which options there are
+	checks []func(w *world) error
 }
 
 // byChance returns scenario number n of those that are made by chance, the same each time.
@@ -31,39 +34,68 @@ func byChance(n int) scenario {
 		p.idle = idle
 	}
 	p.fine = p.IntN(4) == 0
-	p.before = filled([]int{1, 2}[:p.IntN(3)]...)
-	kinds := []string{"get", "set", "take", "get or set", "update", "clear", "close"}
+	fill := filled([]int{1, 2}[:p.IntN(3)]...)
+	p.before = fill
+	kinds := []string{"get", "set", "take", "get or set", "update", "update away", "clear", "close"}
 	if p.group = p.IntN(3) == 0; p.group {
 		p.keys, p.costs = 4, p.IntN(2) == 0
 		kinds = append(kinds, "end") // and no rename: what overlaps one may come to its end under the new id
 	} else {
 		kinds = append(kinds, "peek", "delete by value", "load", "refresh", "lease", "event", "rename")
 		if p.IntN(4) == 0 {
-			p.options, p.refuses = append(p.options, sessionmap.WithTombstones(time.Hour)), true
+			p.option("tombstones", sessionmap.WithTombstones(time.Hour))
+			p.refuses = true
+		}
+		if p.IntN(4) == 0 {
+			p.option("cost", sessionmap.WithMaxCost(2, func(int, int) int64 { return 1 }))
 		}
 		if p.idle > 0 {
 			kinds = append(kinds, "set idle")
+			if p.IntN(4) == 0 {
+				p.option("lifetime", sessionmap.WithMaxLifetime(2*idle))
+			}
+		}
+		if p.IntN(4) == 0 {
+			p.with += " index"
+			p.before = func(w *world) { w.newIndex(); fill(w) }
+			p.checks = append(p.checks, indexed)
 		}
 	}
 	if p.idle > 0 {
 		kinds = append(kinds, "pass", "sweep")
 	}
 	p.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
-	p.kinds = kinds[:4] // the same few meet again and again
-	if slices.Contains(p.kinds, "rename") {
-		// The history would have to tell under which key a refresh came to its end.
-		p.kinds = slices.DeleteFunc(p.kinds, func(kind string) bool { return kind == "refresh" })
-	}
+	p.kinds = kinds[:4]             // the same few meet again and again
+	p.apart("rename", "refresh")    // the history would have to tell under which key that came to its end
+	p.apart("update away", "close") // nor does a call tell that it came to nothing because of that
 	p.refuses = p.refuses || slices.Contains(p.kinds, "lease")
 	for range 2 + p.IntN(2) {
 		p.told = append(p.told, "")
 		p.tasks = append(p.tasks, p.task())
 	}
 	if !p.group && !slices.Contains(p.kinds, "rename") {
-		p.after = noOlder
+		p.checks = append(p.checks, noOlder)
 	}
-	p.name = fmt.Sprintf("chance %d group %v size %d idle %v fine %v tombstones %v:%s", n, p.group, p.size, p.idle, p.fine, len(p.options) > 0, strings.Join(p.told, " |"))
+	p.after = func(w *world) (err error) {
+		for _, check := range p.checks {
+			err = errors.Join(err, check(w))
+		}
+		return err
+	}
+	p.name = fmt.Sprintf("chance %d group %v size %d idle %v fine %v%s:%s", n, p.group, p.size, p.idle, p.fine, p.with, strings.Join(p.told, " |"))
 	return p.scenario
+}
+
+// apart has one of two kinds go where both are chosen.
+func (p *program) apart(kind, other string) {
+	if slices.Contains(p.kinds, kind) {
+		p.kinds = slices.DeleteFunc(p.kinds, func(k string) bool { return k == other })
+	}
+}
+
+func (p *program) option(name string, o sessionmap.Option) {
+	p.with += " " + name
+	p.options = append(p.options, o)
 }
 
 func (p *program) task() func(w *world) {
@@ -98,6 +130,8 @@ func (p *program) step() func(w *world) {
 		return func(w *world) { w.getOrSet(key, value) }
 	case "update":
 		return func(w *world) { w.update(key, value) }
+	case "update away":
+		return func(w *world) { w.updateAway(key) }
 	case "delete by value":
 		return func(w *world) { w.deleteValue(10 * key) }
 	case "load":

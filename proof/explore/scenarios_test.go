@@ -390,7 +390,7 @@ func (w *world) mustGet(key int) {
 func noOlder(w *world) error {
 	for _, o := range w.calls {
 		c := o.Input.(call)
-		if v, _ := w.m.Peek(c.key); w.began[v] > 0 && w.began[v] < o.Call && (c.kind == set || c.kind == take || c.kind == rename && o.Output.(outcome).ok) {
+		if v, _ := w.m.Peek(c.key); w.began[v] > 0 && w.began[v] < o.Call && (c.kind == set || c.kind == take || (c.kind == rename || c.kind == updateAway) && o.Output.(outcome).ok) {
 			return fmt.Errorf("value %d was loaded before, and stored after, %v", v, c)
 		}
 	}

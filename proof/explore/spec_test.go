@@ -13,22 +13,23 @@ import (
 type callKind string
 
 const (
-	get      callKind = "get"
-	peek     callKind = "peek"
-	touch    callKind = "touch"
-	set      callKind = "set"
-	take     callKind = "take"
-	getOrSet callKind = "get or set"
-	update   callKind = "update"
-	move     callKind = "rename in a group"
-	end      callKind = "delete in a group"
-	rename   callKind = "rename"
-	load     callKind = "load"
-	acquire  callKind = "acquire"
-	clear    callKind = "clear"
-	shut     callKind = "close"
-	refresh  callKind = "refresh"
-	leave    callKind = "leave" // a value leaves that no call took: some time between its being put in and the report
+	get        callKind = "get"
+	peek       callKind = "peek"
+	touch      callKind = "touch"
+	set        callKind = "set"
+	take       callKind = "take"
+	getOrSet   callKind = "get or set"
+	update     callKind = "update"
+	updateAway callKind = "update away"
+	move       callKind = "rename in a group"
+	end        callKind = "delete in a group"
+	rename     callKind = "rename"
+	load       callKind = "load"
+	acquire    callKind = "acquire"
+	clear      callKind = "clear"
+	shut       callKind = "close"
+	refresh    callKind = "refresh"
+	leave      callKind = "leave" // a value leaves that no call took: some time between its being put in and the report
 )
 
 type call struct {
@@ -95,7 +96,7 @@ func (sc scenario) step(s mapState, c call, out outcome) (bool, mapState) {
 		return found || missed, s
 	case touch:
 		return out.ok == (there != 0) || missed, s
-	case take:
+	case take, updateAway:
 		return found, s.without(c.key)
 	case set:
 		if !out.stored {

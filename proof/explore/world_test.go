@@ -219,6 +219,17 @@ func (w *world) update(key, value int) outcome {
 	})
 }
 
+// updateAway deletes a value by Update.
+func (w *world) updateAway(key int) outcome {
+	return w.do(call{kind: updateAway, key: key}, func() (out outcome) {
+		w.store.Update(key, func(old int, ok bool) (int, bool) {
+			out.value, out.ok = old, ok
+			return 0, false
+		})
+		return out
+	})
+}
+
 func (w *world) rename(from, to int) outcome {
 	return w.do(call{kind: rename, key: from, to: to}, func() outcome {
 		err := w.m.Rename(from, to)
