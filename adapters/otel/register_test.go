@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -133,6 +134,10 @@ func of(name string, id uint64) string {
 
 // TestFigures: each figure is the one that its name says. All differ, so that no two can be mixed up.
 func TestFigures(t *testing.T) {
+	synctest.Test(t, testFigures)
+}
+
+func testFigures(t *testing.T) {
 	m := newMap[closer](t, sessionmap.WithName("agents"), sessionmap.WithMaxSize(200), sessionmap.WithCloser(),
 		sessionmap.WithMaxCost(5000, func(string, closer) int64 { return 13 }), sessionmap.WithLeaseWarning(time.Millisecond),
 		sessionmap.WithOnRemove(func(key string, _ closer, _ sessionmap.Cause) {
@@ -140,7 +145,7 @@ func TestFigures(t *testing.T) {
 				panic(key)
 			}
 			if key == "slow" {
-				time.Sleep(2 * time.Millisecond) // so that the sweep takes a time that any clock can tell
+				time.Sleep(2 * time.Millisecond)
 			}
 		}))
 	for i := range 100 {
@@ -165,7 +170,7 @@ func TestFigures(t *testing.T) {
 		m.Sweep()
 	}
 	overdue, _ := m.Acquire("2")
-	time.Sleep(2 * time.Millisecond)
+	time.Sleep(5 * time.Millisecond)
 	for m.Stats().Sweeps < 30 {
 		m.Sweep()
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -112,6 +113,10 @@ var causes = []string{
 
 // TestFigures: each figure is the one that its name says. All differ, so that no two can be mixed up.
 func TestFigures(t *testing.T) {
+	synctest.Test(t, testFigures)
+}
+
+func testFigures(t *testing.T) {
 	m := newMap[closer](t, sessionmap.WithName("agents"), sessionmap.WithMaxSize(200), sessionmap.WithCloser(),
 		sessionmap.WithMaxCost(5000, func(string, closer) int64 { return 13 }), sessionmap.WithLeaseWarning(time.Millisecond),
 		sessionmap.WithOnRemove(func(key string, _ closer, _ sessionmap.Cause) {
@@ -119,7 +124,7 @@ func TestFigures(t *testing.T) {
 				panic(key)
 			}
 			if key == "slow" {
-				time.Sleep(2 * time.Millisecond) // so that the sweep takes a time that any clock can tell
+				time.Sleep(2 * time.Millisecond)
 			}
 		}))
 	for i := range 100 {
@@ -144,7 +149,7 @@ func TestFigures(t *testing.T) {
 		m.Sweep()
 	}
 	overdue, _ := m.Acquire("2")
-	time.Sleep(2 * time.Millisecond)
+	time.Sleep(5 * time.Millisecond)
 	for m.Stats().Sweeps < 30 {
 		m.Sweep()
 	}
