@@ -19,11 +19,11 @@ type program struct {
 	*rand.Rand
 	scenario
 	keys   int
-	kinds  []string // what its steps are chosen from
-	value  int      // the last that a step puts in
-	told   []string // the steps of the tasks
-	with   string   // which options there are
-	checks []func(w *world) error
+	kinds  []string               // what its steps are chosen from
+	value  int                    // the last that a step puts in
+	told   []string               // the steps of the tasks
+	with   string                 // which options there are
+	checks []func(w *world) error // of the end
 }
 
 // byChance returns scenario number n of those that are made by chance, the same each time.
@@ -139,11 +139,10 @@ func (p *program) step() func(w *world) {
 	case "refresh":
 		return func(w *world) { w.refresh(key, value) }
 	case "lease":
-		inner := p.step
-		if p.IntN(2) == 0 {
-			inner = func() func(w *world) { return func(*world) {} }
+		within := func(*world) {}
+		if p.IntN(2) == 1 {
+			within = p.step()
 		}
-		within := inner()
 		return func(w *world) { w.lease(key, func() { within(w) }) }
 	case "event":
 		return func(w *world) { w.bus.Publish(key) }

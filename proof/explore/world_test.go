@@ -257,29 +257,29 @@ func (w *world) loadUntilLeft(key, value int) {
 
 // deleteValue deletes value whatever its key.
 func (w *world) deleteValue(value int) {
-	var key int
-	w.ends(value, &key, func() (n int) {
-		return w.m.DeleteFunc(func(k, v int) bool {
+	w.ends(value, func() (key, n int) {
+		n = w.m.DeleteFunc(func(k, v int) bool {
 			if v == value {
 				key = k
 			}
 			return v == value
 		})
+		return key, n
 	})
 }
 
 // deleteOwned deletes value, which only ever has one key, as its own owner.
 func (w *world) deleteOwned(value, key int) {
-	w.ends(value, &key, func() int { return w.index.DeleteBy(value) })
+	w.ends(value, func() (int, int) { return key, w.index.DeleteBy(value) })
 }
 
-// ends calls del, which returns whether it has deleted value, and is then told under which key.
-func (w *world) ends(value int, key *int, del func() (n int)) {
+// ends calls del, which deletes value, if it is there, and tells under which key.
+func (w *world) ends(value int, del func() (key, n int)) {
 	w.clock++
 	began := w.clock
-	if del() > 0 {
-		w.leaves(*key, value, sessionmap.Deleted)
-		w.deleted = append(w.deleted, attempt{call{key: *key}, &access{began: began}})
+	if key, n := del(); n > 0 {
+		w.leaves(key, value, sessionmap.Deleted)
+		w.deleted = append(w.deleted, attempt{call{key: key}, &access{began: began}})
 	}
 }
 
