@@ -15,14 +15,13 @@ import (
 //	             one; wait for it or for ctx
 //
 // A load belongs to the session that was not there when it began. A delete, an event, Clear, or a Set meanwhile
-// vetoes it: its result is not stored. The veto is marked, and looked at, with the map's lock held, so that whatever is
-// stored has been there before the delete, and left with it.
+// vetoes it: its result is not stored. The veto is marked, and looked at, with the map's lock held, so that
+// whatever is stored has been there before the delete, and left with it.
 
 // loads is empty in a map on which GetOrLoad is not used.
 type loads[K comparable, V any] struct {
 	underWay atomic.Int64 // how many are running; those who might veto one look here first
-
-	ended atomic.Int64 // how many have been taken off the list
+	ended    atomic.Int64 // how many have been taken off the list
 
 	mu      sync.Mutex            // is taken with the map's lock held, and not the other way round
 	calls   map[K]*loadCall[V]    // the list: those that others may join

@@ -110,11 +110,16 @@ func (r *recency[K, V]) init(t timeouts, c clock, filed func(*entry[K, V])) {
 // touched takes notice of an access to e, which the caller has just stamped. It reports whether it is time
 // to drain.
 func (r *recency[K, V]) touched(e *entry[K, V]) (full bool) {
+	r.rank(e)
+	notes := r.notes.Load()
+	return notes != nil && notes.note(e)
+}
+
+// rank gives an access to e that is just being made its rank.
+func (r *recency[K, V]) rank(e *entry[K, V]) {
 	if r.clock.steps() {
 		raise(&e.extra.Load().rank, r.clock.ranks.Add(1))
 	}
-	notes := r.notes.Load()
-	return notes != nil && notes.note(e)
 }
 
 // drain files anew some of what has been noted. It reports whether there was as much as it takes at a time.
@@ -320,9 +325,7 @@ func raise(v *atomic.Int64, n int64) {
 
 // add takes in e, which is new and was accessed just now.
 func (r *recency[K, V]) add(e *entry[K, V]) {
-	if r.clock.steps() {
-		e.extra.Load().rank.Store(r.clock.ranks.Add(1))
-	}
+	r.rank(e)
 	r.file(e, e.stamp())
 	r.entries++
 	if r.entries > smallMap && r.notes.Load() == nil {
@@ -358,9 +361,7 @@ func (r *recency[K, V]) withdraw(e *entry[K, V]) {
 }
 
 func (r *recency[K, V]) restore(e *entry[K, V]) {
-	if r.clock.steps() {
-		raise(&e.extra.Load().rank, r.clock.ranks.Add(1))
-	}
+	r.rank(e)
 	r.file(e, e.stamp())
 }
 
