@@ -3,7 +3,6 @@ package sessionmap
 import (
 	"hash/maphash"
 	"iter"
-	"math"
 	"reflect"
 )
 
@@ -63,7 +62,7 @@ func (m *RobustSessionMap[K, V]) touch(p *policy[K, V], e *entry[K, V]) bool {
 			if !m.mu.TryLock() {
 				break
 			}
-			more := p.recency.drain()
+			more := m.policy.Load() == p && p.recency.drain() // e may be of the policy that came after
 			m.mu.Unlock()
 			if !more {
 				break
@@ -137,7 +136,8 @@ func (m *RobustSessionMap[K, V]) underNewKey(hash uint32, key K) *entry[K, V] {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.renamedTo(m.policy.Load(), key, m.clock.exact())
+	e, _ := m.renamedTo(m.policy.Load(), key, m.clock.exact())
+	return e
 }
 
 func (m *RobustSessionMap[K, V]) onClose(cancel func()) {
@@ -308,8 +308,10 @@ func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V
 func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	e = e.current()
 	p, now := m.policy.Load(), m.clock.exact()
-	if p.table.find(e.hash, e.key) == e && e.value.Load() == box && e.touch(now, m.timeouts) {
+	if p.table.find(e.hash, e.key) == e && e.value.Load() == box {
+		p.touch(e, now) // unless it is expired by the other one's
 		p.setIdle(e, idle)
 		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 	}
@@ -401,19 +403,19 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	if !ok {
 		return value, false
 	}
-	if m.loads.underWay.Load() == 0 && m.keys.deleted.window == 0 && !m.traces.has(hash) && m.policy.Load().table.find(hash, key) == nil {
+	if m.loads.underWay.Load() == 0 && m.keys.deleted.window == 0 && m.policy.Load().table.find(hash, key) == nil && !m.traces.has(hash) {
 		return value, false
 	}
 	m.mu.Lock()
 	m.loads.veto(key, createdBy)
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
-	since := int64(math.MinInt64) // when who is meant began to be called so
+	var since int64 // when who is meant began to be called so
 	e := p.lookup(hash, key, now, &out)
 	if e != nil {
 		since = e.since()
-	} else if e = m.renamedTo(p, key, now); e != nil {
-		since = e.created
+	} else {
+		e, since = m.renamedTo(p, key, now)
 	}
 	m.stir(now)
 	if since <= createdBy {
@@ -444,6 +446,7 @@ func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (remove
 		out = p.removal(e, box, Deleted)
 		p.remove(e)
 		m.bury(e.key, now)
+		m.stir(now)
 		removed = true
 	}
 	m.mu.Unlock()

@@ -64,21 +64,24 @@ type AlertRules struct {
 }
 
 // WithAlerts changes when the map alerts, and has hook, unless it is nil, told of each alert, besides the log. Without
-// it the log is told, by the default rules. The map looks at its figures every 10 seconds while something happens to it,
+// it the log is told, by the default rules. The map looks at its figures every 10 seconds while sessions come and go,
 // which takes some microseconds. Calls of hook come one after the other, on a goroutine of their own; one that blocks
-// holds up further alerts. Shares above 1, windows of one session and a HeapWindow that is too short are refused.
+// holds up further alerts. A share of ended
+// sessions or of a bound above 1, one that is no number, a window of one session and a HeapWindow that is too short are
+// refused.
 func WithAlerts(rules AlertRules, hook func(Alert)) Option {
 	return option{"WithAlerts", func(c *config) {
-		for _, share := range []float64{rules.BackstopShare, rules.Fill} {
-			if !(share <= 1) {
-				c.refuse("WithAlerts", share, "a share of 1 at the most")
-			}
+		if !(rules.BackstopShare <= 1) {
+			c.refuse("WithAlerts", rules.BackstopShare, "a BackstopShare of 1 at the most")
+		}
+		if !(rules.Fill <= 1) {
+			c.refuse("WithAlerts", rules.Fill, "a Fill of 1 at the most")
 		}
 		if math.IsNaN(rules.HeapGrowth) {
-			c.refuse("WithAlerts", rules.HeapGrowth, "a share")
+			c.refuse("WithAlerts", rules.HeapGrowth, "a number for HeapGrowth")
 		}
 		if rules.BackstopWindow == 1 {
-			c.refuse("WithAlerts", rules.BackstopWindow, "a window of more than 1")
+			c.refuse("WithAlerts", rules.BackstopWindow, "a BackstopWindow of more than 1")
 		}
 		if 0 < rules.HeapWindow && rules.HeapWindow < leastHeapWindow {
 			c.refuse("WithAlerts", rules.HeapWindow, "a HeapWindow of "+leastHeapWindow.String()+" or more")

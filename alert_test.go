@@ -252,6 +252,34 @@ func TestAlertPressure(t *testing.T) {
 	})
 }
 
+// TestAlertAfterARest: whatever ends a session, the map looks at its figures again.
+func TestAlertAfterARest(t *testing.T) {
+	for name, end := range map[string]func(m *sessionmap.RobustSessionMap[int, int], h *sessionmap.Heap){
+		"pressure": func(_ *sessionmap.RobustSessionMap[int, int], h *sessionmap.Heap) { collect(h, 1000) },
+		"clear":    func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Heap) { m.Clear() },
+		"delete by a function": func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Heap) {
+			m.DeleteFunc(func(int, int) bool { return true })
+		},
+		"context": func(m *sessionmap.RobustSessionMap[int, int], _ *sessionmap.Heap) {
+			ctx, cancel := context.WithCancel(context.Background())
+			m.BindContext(ctx, 1)
+			cancel()
+			synctest.Wait()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var a alerts
+				m, h := pressed(t, 100, 0, a.options(sessionmap.AlertRules{HeapGrowth: -1, Fill: -1})...)
+				time.Sleep(5 * time.Minute)
+				require.False(t, sessionmap.Watching(m), "nothing happens")
+				end(m, h)
+				assert.True(t, sessionmap.Watching(m))
+			})
+		})
+	}
+}
+
 // TestAlertLeases: the log has been told where they were found, and hears it once.
 func TestAlertLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -326,6 +354,17 @@ func TestAlertBlocked(t *testing.T) {
 			})
 		})
 	}
+	// One of an attribute is one of its group.
+	synctest.Test(t, func(t *testing.T) {
+		var a alerts
+		goOn := make(chan struct{})
+		g := newGroup(t, a.options(sessionmap.AlertRules{})...)
+		attribute := sessionmap.NewAttribute[int](g, "", sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { <-goOn }))
+		attribute.Set(1, 1)
+		go attribute.Set(1, 2)
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertBlocked}, a.kinds())
+		close(goOn)
+	})
 	// One that began just before a look is not blocked, nor is a load.
 	synctest.Test(t, func(t *testing.T) {
 		var a alerts
@@ -457,11 +496,11 @@ func TestAlertsByDefault(t *testing.T) {
 
 func TestWithAlertsRefuses(t *testing.T) {
 	for want, rules := range map[string]sessionmap.AlertRules{
-		"WithAlerts(1.5): want a share of 1":           {BackstopShare: 1.5},
-		"WithAlerts(2): want a share of 1":             {Fill: 2},
-		"WithAlerts(NaN): want a share":                {HeapGrowth: math.NaN()},
-		"WithAlerts(1): want a window of more than 1":  {BackstopWindow: 1},
-		"WithAlerts(1m0s): want a HeapWindow of 2m30s": {HeapWindow: time.Minute},
+		"WithAlerts(1.5): want a BackstopShare of 1":          {BackstopShare: 1.5},
+		"WithAlerts(2): want a Fill of 1":                     {Fill: 2},
+		"WithAlerts(NaN): want a number for HeapGrowth":       {HeapGrowth: math.NaN()},
+		"WithAlerts(1): want a BackstopWindow of more than 1": {BackstopWindow: 1},
+		"WithAlerts(1m0s): want a HeapWindow of 2m30s":        {HeapWindow: time.Minute},
 	} {
 		_, err := sessionmap.New[int, int](sessionmap.WithAlerts(rules, nil))
 		assert.ErrorContains(t, err, want)

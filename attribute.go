@@ -13,7 +13,7 @@ import (
 //
 // To read or set the attribute of a session is an access to the session. A Get takes no lock and allocates
 // nothing, but where [RobustSessionMap.Get] does; nor does a Set, but for the space of the value, unless it begins the
-// session.
+// session, or the attribute has a cost or an index.
 type Attribute[K comparable, V any] struct {
 	reporter[K, V]
 	group *Group[K]
@@ -33,7 +33,7 @@ type attribute[K comparable] interface {
 
 // NewAttribute adds an attribute to a group: NewAttribute[*Agent](g, "agent"). The name is for logs and
 // [Stats]. The options may be [WithOnRemove] and [WithCost], with the attribute's types, and [WithCloser], and do what they do
-// on a map. Options that make no sense cause a panic, as with [MustNew].
+// on a map. Options that make no sense cause a panic, as with [MustNew]. An attribute cannot be removed.
 func NewAttribute[V any, K comparable](g *Group[K], name string, opts ...Option) *Attribute[K, V] {
 	c := config{name: name, logger: g.sessions.callbacks.logger}
 	c.apply(opts, "an option that an Attribute has: WithOnRemove, WithCloser or WithCost", func(name string) bool {
@@ -240,8 +240,8 @@ func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 }
 
 // Update replaces the attribute of the session of id by what fn makes of it, atomically, as
-// [RobustSessionMap.Update] does: keep false removes the attribute, and the session stays. That fn may run more than
-// once goes for append, too: append(slices.Clip(old), x) leaves the old slice alone.
+// [RobustSessionMap.Update] does: keep false removes the attribute, and the session stays. fn may run more than
+// once, so one that appends should leave the old slice alone: append(slices.Clip(old), x).
 func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
 	for !a.group.sessions.closed.Load() {
@@ -336,6 +336,7 @@ func (a *Attribute[K, V]) All() iter.Seq2[K, V] {
 func (a *Attribute[K, V]) Len() int { return int(a.live.Load()) }
 
 // Stats returns the figures of the attribute's values. Its Live, Sets and Removals fit each other as a map's do.
+// It is no access, and takes the map's lock for a moment.
 func (a *Attribute[K, V]) Stats() Stats {
 	s := a.counters.stats()
 	s.Name, s.Live, s.CallbackPanics = a.name, a.Len(), a.callbacks.panics.Load()

@@ -23,7 +23,7 @@ const (
 	SessionDeleted                  // by an event from a Source
 	Idle                            // not accessed for the idle timeout (backstop)
 	Lifetime                        // at the end of the lifetime (backstop)
-	Evicted                         // least recently accessed in a map full by size (backstop)
+	Evicted                         // least recently accessed in a map full by size, or of an owner at the limit (backstop)
 	EvictedCost                     // the same, by cost (backstop)
 	Pressure                        // the same, when the process was short of memory (backstop)
 	Cleared                         // by Clear
@@ -60,8 +60,8 @@ func Causes() iter.Seq[Cause] {
 func (c Cause) Backstop() bool { return Idle <= c && c <= Pressure }
 
 // A Source tells of deleted sessions: a host's event emitter, a message bus. Subscribe registers deleted,
-// which may be called from any goroutine, at any time, for any id, and does not block on other callbacks'
-// account; at is when the session was deleted, the zero time meaning now. cancel ends the subscription;
+// which may be called from any goroutine, at any time, for any id, and is not held up by callbacks of other
+// calls; at is when the session was deleted, the zero time meaning now. cancel ends the subscription;
 // a call that comes later does no harm.
 type Source[K comparable] interface {
 	Subscribe(deleted func(id K, at time.Time)) (cancel func(), err error)

@@ -23,10 +23,10 @@ type Group[K comparable] struct {
 	ends       roster[func(K, Cause)]
 }
 
-// NewGroup makes a group. The options are those of [New], as are the defaults; one that carries a function of
-// values is refused.
+// NewGroup makes a group. The options are those of [New], as are the defaults; those about values are
+// refused: WithOnRemove, WithCloser, WithCost, WithMaxCost and WithOwnerLimit.
 func NewGroup[K comparable](opts ...Option) (*Group[K], error) {
-	c := configure(opts, "an option about sessions: an Attribute takes this one", "WithOnRemove", "WithCloser", "WithCost", "WithMaxCost", "WithOwnerLimit")
+	c := configure(opts, "an option about sessions: WithOnRemove, WithCloser and WithCost are an Attribute's, WithOwnerLimit is an Index's, and for WithMaxCost there is WithMaxTotalCost", "WithOnRemove", "WithCloser", "WithCost", "WithMaxCost", "WithOwnerLimit")
 	g := &Group[K]{}
 	c.onRemove = append(c.onRemove, g.ended)
 	sessions, err := newMap[K, *Session[K]](c)
@@ -146,7 +146,7 @@ func (g *Group[K]) Sweep() int { return g.sessions.Sweep() }
 func (g *Group[K]) Len() int { return g.sessions.Len() }
 
 // Stats returns the group's figures: its values are the sessions; its hits, misses, panics and errors are those of its
-// attributes too, whose own figures are [Attribute.Stats].
+// attributes too, whose own figures are [Attribute.Stats]. It is no access, and takes the lock for a moment for each attribute.
 func (g *Group[K]) Stats() Stats {
 	s := g.sessions.Stats()
 	for _, a := range g.attributes.all() {
@@ -161,13 +161,22 @@ func (g *Group[K]) Stats() Stats {
 // Rename gives the session of old another id, with all its attributes, as [RobustSessionMap.Rename] does. A method of an
 // attribute that overlaps it may take effect after it, in the session that it found: under the new id.
 func (g *Group[K]) Rename(old, new K) error {
-	if err := g.sessions.Rename(old, new); err != nil {
-		return err
-	}
-	for _, guard := range g.guards.all() {
-		g.sessions.callbacks.run("Guard", func() { guard.move(old, new) })
-	}
-	return nil
+	return g.sessions.renameAnd(old, new, func(s *Session[K]) {
+		for _, guard := range g.guards.all() {
+			g.sessions.callbacks.run("Guard", func() { guard.move(old, s) })
+		}
+	})
+}
+
+// idOf returns the id of s, and whether it is there.
+func (g *Group[K]) idOf(s *Session[K]) (id K, live bool) {
+	m := g.sessions
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id = s.ID()
+	hash, _ := m.hash(id)
+	e := m.policy.Load().table.find(hash, id)
+	return id, e != nil && e.value.Load() == m.values.box(s) && e.live(m.clock.exact(), m.timeouts)
 }
 
 // Acquire leases the session of id with all its attributes, as [RobustSessionMap.Acquire] does.
@@ -186,7 +195,7 @@ func (g *Group[K]) BindContext(ctx context.Context, id K) (ok bool) {
 // Scope returns a function that deletes the session of id, for defer: see [RobustSessionMap.Scope].
 func (g *Group[K]) Scope(id K) (end func()) { return g.sessions.Scope(id) }
 
-// Begin leases the session of id, which it begins if there is none. It is false where that is refused (see
+// Begin leases the session of id, which it begins if there is none. It is an access. It is false where that is refused (see
 // [Group.Touch]).
 func (g *Group[K]) Begin(id K) (lease *Lease[K, *Session[K]], ok bool) {
 	if lease, ok := g.Acquire(id); ok {

@@ -24,8 +24,8 @@ type Guard[K comparable] struct {
 
 // guarded is a map as its group sees it.
 type guarded[K comparable] struct {
-	end  func(id K)       // takes id out, unless a session of it has begun since
-	move func(old, new K) // takes what is under old, unless a session of it has begun since, to new, if that has not ended
+	end  func(id K)                 // takes id out, unless a session of it has begun since
+	move func(old K, s *Session[K]) // takes what is under old, unless a session of it has begun since, to where s is now
 }
 
 // NewGuard guards m, which mu guards: any sync.Locker, such as a *sync.RWMutex. The keys that are in m are
@@ -47,7 +47,7 @@ func NewGuard[K comparable, V any](g *Group[K], mu sync.Locker, m map[K]V) *Guar
 				delete(m, id)
 			}
 		},
-		move: func(old, new K) {
+		move: func(old K, s *Session[K]) {
 			mu.Lock()
 			defer mu.Unlock()
 			value, there := m[old]
@@ -55,15 +55,16 @@ func NewGuard[K comparable, V any](g *Group[K], mu sync.Locker, m map[K]V) *Guar
 				return
 			}
 			delete(m, old)
-			if _, taken := m[new]; !taken && g.sessions.has(new) {
-				m[new] = value
+			id, live := g.idOf(s)
+			if _, taken := m[id]; live && !taken {
+				m[id] = value
 			}
 		},
 	})
 }
 
 // NewSyncGuard guards a sync.Map. Keys in it that are no K are left alone. Where another session of the same id begins
-// at the very end of one, a value of its own may go with the former, if it cannot be compared to that's.
+// at the very end of one, its value may be taken with the former's, if values of that type cannot be compared.
 func NewSyncGuard[K comparable](g *Group[K], m *sync.Map) *Guard[K] {
 	if m == nil {
 		panic("sessionmap: NewSyncGuard: want a map, got nil")
@@ -88,10 +89,14 @@ func NewSyncGuard[K comparable](g *Group[K], m *sync.Map) *Guard[K] {
 	}
 	return newGuard(g, keys, guarded[K]{
 		end: func(id K) { take(id) },
-		move: func(old, new K) {
-			if value, taken := take(old); taken {
-				m.LoadOrStore(new, value)
-				take(new)
+		move: func(old K, s *Session[K]) {
+			for value, taken := take(old); taken; value, taken = take(old) { // again if it has been renamed again
+				id, live := g.idOf(s)
+				if !live {
+					return
+				}
+				m.LoadOrStore(id, value)
+				old = id
 			}
 		},
 	})
@@ -118,11 +123,11 @@ func (g *Guard[K]) Adopt() (adopted int) {
 	return adopted
 }
 
-// Stop ends the guard: the map keeps what is in it.
+// Stop ends the guard: the map keeps what is in it. An end that is just being reported may still take its session out.
 func (g *Guard[K]) Stop() { g.stop() }
 
 // Adopt moves the entries of a plain map in, and returns how many were stored. What is refused, as Set would
-// refuse it, is reported as [Rejected]; from is empty afterwards either way.
+// refuse it, is reported as [Rejected]; from is empty afterwards either way. Nobody else may use from meanwhile.
 func (m *RobustSessionMap[K, V]) Adopt(from map[K]V) (stored int) {
 	for key, value := range from {
 		if m.Set(key, value) {

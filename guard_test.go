@@ -16,8 +16,9 @@ func TestGuardMoveOvertaken(t *testing.T) {
 		meanwhile func(g *sessionmap.Group[int], put func(id int, value string))
 		want      map[int]string
 	}{
-		"nothing": {func(*sessionmap.Group[int], func(int, string)) {}, map[int]string{2: "moved"}},
-		"it ends": {func(g *sessionmap.Group[int], _ func(int, string)) { g.Delete(2) }, map[int]string{}},
+		"nothing":             {func(*sessionmap.Group[int], func(int, string)) {}, map[int]string{2: "moved"}},
+		"it is renamed again": {func(g *sessionmap.Group[int], _ func(int, string)) { _ = g.Rename(2, 3) }, map[int]string{3: "moved"}},
+		"it ends":             {func(g *sessionmap.Group[int], _ func(int, string)) { g.Delete(2) }, map[int]string{}},
 		"it is put anew": {func(g *sessionmap.Group[int], put func(int, string)) {
 			g.Touch(2)
 			put(2, "newer")

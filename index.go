@@ -64,9 +64,9 @@ type claim struct {
 // not when the session is renamed. An option may be [WithOwnerLimit]; others cause a panic, as with [MustNew].
 //
 // Sessions that are there already are taken in, without regard to the limit: where that leaves an owner with too many,
-// his next session ends as many as it takes. An owner that cannot be found again, a NaN or what cannot be hashed, counts
+// the owner's next session ends as many as it takes. An owner that cannot be found again, a NaN or what cannot be hashed, counts
 // as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of an owner at
-// his limit, looks at all of his sessions under it: an expired one gives way before a live one. An index cannot be
+// the limit, looks at all of the owner's sessions under it: an expired one gives way before a live one. An index cannot be
 // removed.
 func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V) O, opts ...Option) *Index[K, O] {
 	var c config
@@ -263,19 +263,21 @@ func (m *RobustSessionMap[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 	return m
 }
 
-// adopt puts an entry where it belongs by its value.
+// adopt puts an entry, or what it has been renamed to, where it belongs by its value.
 func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
-	for box := m.valueOf(e); box != nil; box = m.valueOf(e) {
-		claimed := claims(m.rules.all(), m.callbacks, e.key, m.values.open(box))
+	for done := false; !done; {
+		was, box := e, m.valueOf(e)
+		var claimed []claim
+		if box != nil {
+			claimed = claims(m.rules.all(), m.callbacks, e.key, m.values.open(box))
+		}
 		m.mu.Lock()
-		same := e.value.Load() == box
-		if p := m.policy.Load(); same && p.table.find(e.hash, e.key) == e {
+		e = was.current()
+		done = e == was && (box == nil || e.value.Load() == box)
+		if p := m.policy.Load(); done && box != nil && p.table.find(e.hash, e.key) == e {
 			p.own(e, claimed)
 		}
 		m.mu.Unlock()
-		if same {
-			return
-		}
 	}
 }
 
@@ -368,19 +370,20 @@ func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 
 // adopt puts a session where it belongs by its attribute.
 func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
-	m, slot := a.group.sessions, s.first.find(a.index)
-	for box := slot.value(); box != nil; box = slot.value() {
-		claimed := claims(a.rules.all(), a.callbacks, id, a.open(box))
+	m := a.group.sessions
+	for done := false; !done; {
+		box := s.first.find(a.index).value()
+		claimed := noClaims(a.rules.all())
+		if box != nil {
+			claimed = claims(a.rules.all(), a.callbacks, id, a.open(box))
+		}
 		m.mu.Lock()
-		same := slot.value() == box
+		done = s.first.find(a.index).value() == box
 		p, key := m.policy.Load(), s.ID()
 		hash, _ := m.hash(key)
-		if e := p.table.find(hash, key); same && e != nil && e.value.Load() == m.values.box(s) {
+		if e := p.table.find(hash, key); done && e != nil && e.value.Load() == m.values.box(s) {
 			p.own(e, claimed)
 		}
 		m.mu.Unlock()
-		if same {
-			return
-		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // DeleteFunc removes, with the cause [Deleted], the entries for which del returns true, and returns how
 // many. It is no access. del runs without a lock, and again for an entry whose value or key changes meanwhile;
-// an entry that is set after the call began may be passed over.
+// an entry that is set after the call began may be passed over. It takes the lock for each entry that it removes.
 func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 	n := 0
 	for e := range m.stayers() {
@@ -72,11 +72,13 @@ func (m *RobustSessionMap[K, V]) stayers() iter.Seq[*entry[K, V]] {
 }
 
 // Clear removes all entries at one moment, with the cause [Cleared], and returns how many. Expired ones
-// that no sweep has met leave as [Idle] or [Lifetime] and are not counted.
+// that no sweep has met leave as [Idle] or [Lifetime] and are not counted. It leaves no tombstones. It holds the lock
+// for a moment, and then takes it for each entry.
 func (m *RobustSessionMap[K, V]) Clear() int {
 	m.mu.Lock()
 	m.loads.vetoAll()
 	old := m.policy.Swap(m.newPolicy())
+	m.stir(m.clock.exact())
 	m.mu.Unlock()
 	return m.endAll(old, Cleared)
 }

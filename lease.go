@@ -62,6 +62,7 @@ func (r *leaseRecord) remove() {
 		r.in.young = r.elem.Next()
 	}
 	r.in.all.Remove(r.elem)
+	r.in, r.elem = nil, nil
 }
 
 // sift finds what was leased by the given moment overdue, and returns how many, sweepBatch at the most.
@@ -101,7 +102,7 @@ func (l *Lease[K, V]) watch() {
 	l.cleanup = runtime.AddCleanup(l, lostLease[K, V].found, lost)
 }
 
-// Key returns the session's key, which [RobustSessionMap.Rename] changes.
+// Key returns the session's key, which [RobustSessionMap.Rename] changes. It is no access, and takes the map's lock.
 func (l *Lease[K, V]) Key() K {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
@@ -126,7 +127,7 @@ func (l *Lease[K, V]) Done() <-chan struct{} { return l.record.ties.done() }
 func (l *Lease[K, V]) Context() context.Context { return l.record.ties.context() }
 
 // Within returns a context for work in the session: it is done when ctx is, or when the session is ended, its cause then
-// being an [*EndedError]. stop ends it, and has to be called when the work is done.
+// being an [*EndedError]. stop ends it, and has to be called when the work is done. It panics if ctx is nil.
 func (l *Lease[K, V]) Within(ctx context.Context) (within context.Context, stop func()) {
 	within, cancel := context.WithCancelCause(ctx)
 	callbacks := l.m.callbacks

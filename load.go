@@ -54,11 +54,9 @@ var ErrLoad = errors.New("sessionmap: the load did not return")
 // The result is not stored, but reported as [Rejected], where the session was deleted or set while load
 // ran: callers then get what was set, or an [*EndedError]. Where the map refuses the key, as Set would, they get
 // [ErrRefused]. A load under way has a goroutine of its own, and Close waits for it. load may call any method, but
-// to ask for the same key is to wait for itself.
+// to ask for the same key is to wait for itself. It takes the lock on a miss, and panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx context.Context, key K) (V, error)) (V, error) {
-	if ctx == nil {
-		panic("sessionmap: GetOrLoad: want a context, got nil")
-	}
+	wantContext("GetOrLoad", ctx)
 	var none V
 	refusal := func() error { return fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key) }
 	hash, ok := m.hash(key)
@@ -302,7 +300,7 @@ func (m *RobustSessionMap[K, V]) rememberFailure(key K, call *loadCall[V]) {
 // there, and no refresh of it is under way. The new value takes the place of the old, which is reported as
 // [Replaced]; it is no access. If the value has been set, or the session has ended, meanwhile, the
 // new one is reported as [Rejected]. Where load fails the old value stays, and the log says so. The context of load is
-// cancelled when the session ends.
+// cancelled when the session ends. It takes the lock.
 func (m *RobustSessionMap[K, V]) Refresh(key K, load func(ctx context.Context, key K) (V, error)) (began bool) {
 	e, box := m.peek(key)
 	if box == nil {

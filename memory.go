@@ -152,6 +152,7 @@ func (m *RobustSessionMap[K, V]) giveUp(n int) int {
 				break
 			}
 			batch = append(batch, left)
+			m.stir(now)
 		}
 		m.mu.Unlock()
 		done = done || len(batch) == n

@@ -9,7 +9,7 @@ type policy[K comparable, V any] struct {
 	table      table[K, V]
 	recency    recency[K, V]
 	deadlines  deadlines[K, V]
-	leases     leases
+	leases     *leases   // apart, for those who hold one hold it, and are not to hold a policy that has been cleared
 	owners     []*owners // by the number of the index
 	count      atomic.Int64
 	cost       atomic.Int64 // of all values, and
@@ -36,7 +36,7 @@ type removal[K comparable, V any] struct {
 }
 
 func newPolicy[K comparable, V any](t timeouts, maxSize int, maxCost int64, c clock) *policy[K, V] {
-	p := &policy[K, V]{youngest: never, timeouts: t, maxSize: maxSize, maxCost: maxCost, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps()}
+	p := &policy[K, V]{leases: new(leases), youngest: never, timeouts: t, maxSize: maxSize, maxCost: maxCost, values: newBoxer[V](), extra: t.lifetime > 0 || c.steps()}
 	p.table.init()
 	p.recency.init(t, c, p.reindex)
 	return p

@@ -1290,3 +1290,116 @@ func TestDeleteFuncAcrossClear(t *testing.T) {
 		close(unblock)
 	})
 }
+
+// TestDeleteAfterTheAlertThatCloses: what is deleted on a closed map sets no timer, be it that the last alert closed it.
+func TestDeleteAfterTheAlertThatCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m *sessionmap.RobustSessionMap[int, int]
+		alerts := 0
+		m = newMap[int, int](t, sessionmap.WithMaxSize(10), sessionmap.WithTombstones(time.Hour), sessionmap.WithAlerts(sessionmap.AlertRules{}, func(sessionmap.Alert) {
+			alerts++
+			assert.NoError(t, m.Close())
+		}))
+		for key := range 10 {
+			m.Set(key, key)
+		}
+		time.Sleep(time.Minute)
+		assert.Equal(t, 1, alerts)
+		for range 3 {
+			m.Delete(1)
+			assert.False(t, sessionmap.Watching(m))
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// TestEventForAMiddleName: an event that is older than a key's first rename means another session, also after the second.
+func TestEventForAMiddleName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deleted func(int, time.Time)
+		m := newMap[int, int](t, sessionmap.WithRenameGrace(time.Minute), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
+			deleted = fn
+			return nil, nil
+		})))
+		m.Set(1, 1)
+		time.Sleep(time.Second)
+		late := time.Now()
+		time.Sleep(time.Second)
+		require.NoError(t, m.Rename(1, 2))
+		require.NoError(t, m.Rename(2, 3))
+		deleted(2, late)
+		assert.True(t, m.Contains(3), "the event meant a former session 2")
+		deleted(2, time.Now())
+		assert.False(t, m.Contains(3), "it was called 2 just now")
+	})
+}
+
+// TestLeaseDoesNotPinOthers: who holds a lease, or has held one, does not hold the sessions that were cleared with its own.
+func TestLeaseDoesNotPinOthers(t *testing.T) {
+	type id [32]byte // of an allocation of its own
+	m := sessionmap.MustNew[*id, int]()
+	defer m.Close()
+	var leased, other [2]*id
+	var leases [2]*sessionmap.Lease[*id, int]
+	var gone [2]weak.Pointer[id]
+	for i := range 2 {
+		leased[i], other[i] = new(id), new(id)
+		gone[i] = weak.Make(other[i])
+		m.Set(leased[i], i)
+		m.Set(other[i], i)
+		leases[i], _ = m.Acquire(leased[i])
+		m.Clear()
+	}
+	leases[0].Release()
+	other = [2]*id{}
+	for range 3 {
+		runtime.GC()
+	}
+	assert.Nil(t, gone[0].Value(), "released")
+	assert.Nil(t, gone[1].Value(), "held")
+	runtime.KeepAlive(leases)
+	runtime.KeepAlive(leased)
+}
+
+// TestNilContext: no method takes one, and nothing is lost by it.
+func TestNilContext(t *testing.T) {
+	m := newMap[int, int](t)
+	m.Set(1, 1)
+	var none context.Context
+	assert.PanicsWithValue(t, "sessionmap: BindContext: want a context, got nil", func() { m.BindContext(none, 1) })
+	assert.PanicsWithValue(t, "sessionmap: SetContext: want a context, got nil", func() { m.SetContext(none, 1, 2) })
+	v, ok := m.Get(1)
+	assert.True(t, ok)
+	assert.Equal(t, 1, v)
+}
+
+// TestNewIndexOverTheExpired: what is expired and has met no sweep yet is not waited for.
+func TestNewIndexOverTheExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, string](t, sessionmap.WithTTL(time.Minute), sessionmap.WithSweepInterval(time.Hour))
+		for range 2 { // after the first no sweep comes for an hour
+			m.Set(1, "ada")
+			time.Sleep(2 * time.Minute)
+		}
+		require.Equal(t, 1, m.Len())
+		m.Set(2, "ada")
+		assert.Equal(t, 1, sessionmap.NewIndex(m, itselfOwner).Count("ada"))
+	})
+}
+
+// TestRenameGoexitStillMoves: guarded maps follow though the report of an expired session ends the goroutine.
+func TestRenameGoexitStillMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, sessionmap.WithTTL(time.Minute), sessionmap.WithSweepInterval(time.Hour))
+		guarded := map[int]string{1: "moved"}
+		for range 2 { // after the first no sweep comes for an hour
+			g.Touch(2)
+			time.Sleep(2 * time.Minute)
+		}
+		require.Equal(t, 1, g.Len())
+		sessionmap.NewGuard(g, &sync.Mutex{}, guarded)
+		defer g.OnEnd(func(int, sessionmap.Cause) { runtime.Goexit() })()
+		finish(func() { _ = g.Rename(1, 2) })
+		assert.Equal(t, map[int]string{2: "moved"}, guarded)
+	})
+}

@@ -3,6 +3,7 @@ package sessionmap
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 )
 
@@ -12,17 +13,23 @@ import (
 
 const maxRemembered = 1 << 16 // of each kind in each of two generations; more only if the map may hold more
 
+// A former says whose key a key was.
+type former struct {
+	*ties
+	since int64 // from when on
+}
+
 // keyMemory is guarded by the map's lock.
 type keyMemory[K comparable] struct {
 	deleted recent[K, struct{}]
-	renamed recent[K, *ties]
+	renamed recent[K, former]
 	failed  recent[K, error] // loads
 }
 
 func (k *keyMemory[K]) init(c config, t *traces) {
 	limit := max(maxRemembered, c.maxSize)
 	k.deleted = recent[K, struct{}]{window: int64(c.tombstones), limit: limit}
-	k.renamed = recent[K, *ties]{window: int64(c.renameGrace), limit: limit, turned: t.turn}
+	k.renamed = recent[K, former]{window: int64(c.renameGrace), limit: limit, turned: t.turn}
 	k.failed = recent[K, error]{window: int64(c.loadErrorTTL), limit: limit}
 }
 
@@ -89,17 +96,18 @@ func (m *RobustSessionMap[K, V]) refuses(key K, now int64) bool {
 	return deleted || renamed
 }
 
-// renamedTo returns the live entry that key, which has none, was renamed to, if it still stands for that.
-func (m *RobustSessionMap[K, V]) renamedTo(p *policy[K, V], key K, now int64) *entry[K, V] {
-	t, ok := m.keys.renamed.get(key, now)
+// renamedTo returns the live entry that key, which has none, was renamed to, if it still stands for that, and since when
+// it had been called so.
+func (m *RobustSessionMap[K, V]) renamedTo(p *policy[K, V], key K, now int64) (e *entry[K, V], since int64) {
+	was, ok := m.keys.renamed.get(key, now)
 	if !ok {
-		return nil
+		return nil, math.MinInt64
 	}
-	e := t.entry.(*entry[K, V])
+	e = was.entry.(*entry[K, V])
 	if p.table.find(e.hash, e.key) != e || !e.live(now, m.timeouts) {
-		return nil
+		return nil, math.MinInt64
 	}
-	return e
+	return e, was.since
 }
 
 // forgetKeys lets go of what need not be remembered any longer.
@@ -109,7 +117,7 @@ func (m *RobustSessionMap[K, V]) forgetKeys(now int64) {
 	m.keys.failed.forget(now)
 }
 
-// The errors of [RobustSessionMap.Rename].
+// The errors of [RobustSessionMap.Rename], and of others where a session is not there or is refused.
 var (
 	ErrNotFound = errors.New("sessionmap: no such session")
 	ErrExists   = errors.New("sessionmap: there is such a session already")
@@ -125,7 +133,11 @@ var (
 // can be set under it for a time, as if it had been deleted. Rename fails, and changes nothing, with [ErrNotFound] if
 // there is no session of old, with [ErrExists] if there is one of new, and with [ErrRefused] if new is a key that Set
 // would refuse.
-func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
+func (m *RobustSessionMap[K, V]) Rename(old, new K) error { return m.renameAnd(old, new, func(V) {}) }
+
+// renameAnd is Rename, after which it calls follow with the session's value, even if a callback ends the goroutine
+// (runtime.Goexit).
+func (m *RobustSessionMap[K, V]) renameAnd(old, new K, follow func(value V)) error {
 	oldHash, ok := m.hash(old)
 	newHash, newOK := m.hash(new)
 	if !ok {
@@ -138,9 +150,16 @@ func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
 		return fmt.Errorf("%w: Rename from %v", ErrNotFound, old)
 	}
 	m.mu.Lock()
-	left, err := m.rename(old, new, oldHash, newHash)
+	value, left, err := m.rename(old, new, oldHash, newHash)
 	m.mu.Unlock()
-	m.report(left)
+	runAll([]func(){
+		func() { m.report(left) },
+		func() {
+			if err == nil {
+				follow(value)
+			}
+		},
+	})
 	switch err {
 	case nil:
 		return nil
@@ -151,7 +170,7 @@ func (m *RobustSessionMap[K, V]) Rename(old, new K) error {
 }
 
 // rename needs the lock. What has left, for it was expired, is to be reported.
-func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (left []removal[K, V], err error) {
+func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (value V, left []removal[K, V], err error) {
 	p, now := m.policy.Load(), m.clock.exact()
 	lookup := func(hash uint32, key K) *entry[K, V] {
 		var out removal[K, V]
@@ -164,16 +183,16 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (le
 	from := lookup(oldHash, old)
 	switch {
 	case from == nil:
-		return left, ErrNotFound
+		return value, left, ErrNotFound
 	case old == new:
-		return left, nil
+		return m.values.open(from.value.Load()), left, nil
 	case lookup(newHash, new) != nil:
-		return left, ErrExists
+		return value, left, ErrExists
 	case m.refuses(new, now):
-		return left, ErrRefused
+		return value, left, ErrRefused
 	}
 	if m.keys.renamed.window > 0 { // before the entry has gone from under its old key
-		m.keys.renamed.put(old, p.tie(from), now)
+		m.keys.renamed.put(old, former{p.tie(from), from.since()}, now)
 		m.traces.leave(oldHash)
 		m.sweeper.arm(m.keys.renamed.deadline(), now)
 	}
@@ -185,10 +204,11 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (le
 	for _, log := range m.renameLogs {
 		log.entries = append(log.entries, to)
 	}
+	value = m.values.open(to.value.Load())
 	if m.renamed != nil {
-		m.renamed(m.values.open(to.value.Load()), new)
+		m.renamed(value, new)
 	}
-	return left, nil
+	return value, left, nil
 }
 
 // rename puts another entry in the place of from, with the key new. That is in the table before from has gone, but

@@ -1,6 +1,7 @@
 package sessionmap
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -173,7 +174,7 @@ type callbacks struct {
 	logger *slog.Logger
 	mapID  slog.Attr
 	panics atomic.Uint64
-	group  *callbacks // where an attribute's panics count too; nil if there is none
+	group  *callbacks // of an attribute's group, where its panics count too, and where it runs; nil if there is none
 
 	// How many run that began in a period, by whether its number is even. A period lasts from one look of the
 	// watch to the next, so what began in the one before the last has been running for a whole one.
@@ -188,7 +189,8 @@ func newCallbacks[K comparable, V any](logger *slog.Logger, name string) *callba
 
 // run is call for a callback that should not take long.
 func (c *callbacks) run(callback string, fn func()) (returned bool) {
-	running := &c.began[c.period.Load()%2]
+	watched := cmp.Or(c.group, c)
+	running := &watched.began[watched.period.Load()%2]
 	running.Add(1)
 	defer running.Add(-1)
 	return c.call(callback, fn)

@@ -288,14 +288,15 @@ func (m *RobustSessionMap[K, V]) Touch(key K) bool {
 // the key is none that can be found again (see the package comment), or is to stay deleted ([WithTombstones],
 // [WithRenameGrace]), when its owner has too many ([WithOwnerLimit]), and when value costs too much ([WithMaxCost]).
 //
-// Overwriting takes no lock and allocates the space of the value; a new key takes the lock.
+// Overwriting takes no lock and allocates the space of the value, none for a pointer; a new key takes the lock, as does
+// an overwrite that changes the idle timeout, and any in a map with an index, a cost or [WithRefreshAfter].
 func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
 	return m.set(key, value, m.values.box(value), m.timeouts.idle)
 }
 
 // SetWithTTL is like [RobustSessionMap.Set] with an idle timeout of the entry's own, 0 being none. It is
 // also refused, value being reported as [Rejected], when idle is negative, or when it is 0 and the map has
-// neither a lifetime nor a bound, so that the entry could stay for ever; the log says so.
+// neither a lifetime nor a bound, so that the entry could stay for ever; the log says so. It costs what Set does.
 func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) (stored bool) {
 	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 && m.maxCost == 0 {
 		m.reject(key, value)
@@ -307,7 +308,7 @@ func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) 
 
 // GetOrSet returns the value of key if it is there, and else stores value. The loaded result reports
 // whether it was there. Either is an access. On a map that refuses value, as Set would, it returns value
-// with loaded false, after reporting it as [Rejected].
+// with loaded false, after reporting it as [Rejected]. It takes the lock only to store.
 func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool) {
 	hash, ok := m.hash(key)
 	var box *boxed[V]
@@ -334,7 +335,7 @@ func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool
 // another goroutine changes the entry meanwhile, so it should do nothing but compute; what a lost run
 // returned is forgotten. To append to a slice is to write to the old one's array, unless that is clipped:
 // append(slices.Clip(old), x). If fn panics nothing changes. On a closed map fn is not called; where the map
-// refuses the new value, as Set would, it is reported as [Rejected].
+// refuses the new value, as Set would, it is reported as [Rejected]. It takes the lock where Set does, and to remove.
 func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
 	for !m.closed.Load() {
@@ -373,7 +374,8 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 	return none, false
 }
 
-// Delete removes key, with the cause [Deleted], and reports whether it was there.
+// Delete removes key, with the cause [Deleted], and reports whether it was there. What a GetOrLoad of key that is under
+// way loads is not stored then. It takes the lock.
 func (m *RobustSessionMap[K, V]) Delete(key K) bool {
 	_, ok := m.Take(key)
 	return ok
@@ -387,7 +389,7 @@ func (m *RobustSessionMap[K, V]) Take(key K) (V, bool) {
 
 // An Entry tells the times of one entry, by the wall clock as it is when it is asked.
 type Entry struct {
-	Created     time.Time     // when its key was set
+	Created     time.Time     // when the session was first set, under whatever key
 	LastAccess  time.Time     // when it was last accessed; now if it is leased
 	Deadline    time.Time     // when it expires unless accessed before; the zero time if never, as while a lease keeps it
 	IdleTimeout time.Duration // 0 is none
@@ -422,7 +424,7 @@ func (m *RobustSessionMap[K, V]) entry(e *entry[K, V]) (Entry, bool) {
 	return entry, true
 }
 
-// Stats returns the map's figures.
+// Stats returns the map's figures. It is no access and takes no lock.
 func (m *RobustSessionMap[K, V]) Stats() Stats {
 	s := m.counters.stats()
 	s.Name, s.Live, s.CallbackPanics = m.name, m.Len(), m.callbacks.panics.Load()
@@ -434,7 +436,8 @@ func (m *RobustSessionMap[K, V]) Stats() Stats {
 
 // OnRemove calls fn for every value that leaves the map from now on, until cancel is called. A removal by
 // a call is reported on that call's goroutine before it returns, so that calls one after the other report
-// in order; those of the background sweep, an event and Close on a goroutine of theirs. With several
+// in order; those of background sweeps, memory pressure, events, contexts, loads and Close on a goroutine of theirs,
+// also after cancel if they are under way. With several
 // callbacks each value goes to all, in the order of their registration. A callback that blocks holds up
 // the call it belongs to, or further background sweeps, and nothing else. One that sets again what it is
 // told of never ends, for in a full or closed map that is the next removal. A nil fn is ignored.

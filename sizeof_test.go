@@ -2,7 +2,9 @@ package sessionmap_test
 
 import (
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -130,4 +132,13 @@ func BenchmarkSizeOf(b *testing.B) {
 			sessionmap.SizeOf(history)
 		}
 	})
+}
+
+// TestSizeOfIsNeverNegative: slices that share all their elements are taken for very many.
+func TestSizeOfIsNeverNegative(t *testing.T) {
+	var v any = make([]byte, 1<<20)
+	for range 10 {
+		v = slices.Repeat([]any{v}, 100_000)
+	}
+	assert.EqualValues(t, math.MaxInt64, sessionmap.SizeOf(v))
 }

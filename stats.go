@@ -14,8 +14,8 @@ import (
 type Stats struct {
 	Name string
 
-	Hits   uint64 // Get and GetOrSet that found the key
-	Misses uint64 // Get and GetOrSet that did not
+	Hits   uint64 // Get, GetOrSet and GetOrLoad that found the key
+	Misses uint64 // Get, GetOrSet and GetOrLoad that did not
 	Sets   uint64 // values put in, those that replaced another and those rejected included
 	Live   int    // entries now, expired ones that no sweep has met included
 

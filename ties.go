@@ -112,13 +112,22 @@ func (t *ties) bind(unbind func()) {
 	}
 }
 
-// An EndedError is why a [RobustSessionMap.SessionContext] was cancelled: context.Cause returns it.
+// An EndedError is why a [RobustSessionMap.SessionContext] was cancelled: context.Cause returns it. A
+// [RobustSessionMap.GetOrLoad] whose session is deleted meanwhile returns it, too.
 type EndedError struct {
 	Cause Cause // why the session ended
 }
 
 // Error names the cause.
 func (e *EndedError) Error() string { return "sessionmap: the session has ended: " + e.Cause.String() }
+
+// current returns the entry that stands for e's session now, which may have been renamed. It needs the map's lock.
+func (e *entry[K, V]) current() *entry[K, V] {
+	if t := e.ties(); t != nil {
+		return t.entry.(*entry[K, V])
+	}
+	return e
+}
 
 // tie returns e's ties. It needs the map's lock.
 func (p *policy[K, V]) tie(e *entry[K, V]) *ties {
@@ -142,7 +151,7 @@ func (m *RobustSessionMap[K, V]) withLive(key K, fn func(p *policy[K, V], e *ent
 	var out removal[K, V]
 	e := p.lookup(hash, key, now, &out)
 	if e == nil {
-		e = m.renamedTo(p, key, now)
+		e, _ = m.renamedTo(p, key, now)
 	}
 	if e != nil {
 		p.touch(e, now)
@@ -171,8 +180,16 @@ func (m *RobustSessionMap[K, V]) SessionContext(key K) (ctx context.Context, ok 
 // an explicit act. It reports whether the session is there. A session is bound to one context: the last. It is
 // an access, and takes the map's lock; no goroutine waits for ctx, and nothing is left with ctx when the
 // session has ended. A map dropped without Close leaves a registration of some hundred bytes with ctx for each.
+// It panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok bool) {
+	wantContext("BindContext", ctx)
 	return m.bind(ctx, key, nil)
+}
+
+func wantContext(method string, ctx context.Context) {
+	if ctx == nil {
+		panic("sessionmap: " + method + ": want a context, got nil")
+	}
 }
 
 // bind binds the session of key if its value is the one in box; nil is any.
@@ -199,8 +216,9 @@ func (m *RobustSessionMap[K, V]) bind(ctx context.Context, key K, box *boxed[V])
 
 // SetContext is Set and BindContext in one: the session ends, with the cause [ContextDone], when ctx is done.
 // Where it is done already, value is not stored but reported as [Rejected]. A session whose value is another by the time
-// it is to be bound is left alone.
+// it is to be bound is left alone. It panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V) (stored bool) {
+	wantContext("SetContext", ctx)
 	if ctx.Err() != nil {
 		m.reject(key, value)
 		return false
@@ -227,6 +245,7 @@ func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
 		if cause == Deleted {
 			m.bury(e.key, now)
 		}
+		m.stir(now)
 	}
 	m.mu.Unlock()
 	m.reportLeft(out)

@@ -137,6 +137,7 @@ type alarm struct {
 	wakeAt   int64 // the clock reading for which the timer is set; never while it is not
 	last     int64 // when the last run began
 	running  bool
+	stopped  bool          // it is not to ring again
 	ended    chan struct{} // made by stop if a run is under way, closed by its end
 }
 
@@ -161,7 +162,7 @@ func stopTimers(slots [4]*timerSlot) {
 // of that, which arms it for whatever is then due.
 func (a *alarm) arm(deadline, now int64) {
 	wake := max(deadline, after(a.last, a.interval))
-	if a.running || wake >= a.wakeAt {
+	if a.running || a.stopped || wake >= a.wakeAt {
 		return
 	}
 	wait := time.Duration(wake - now)
@@ -195,7 +196,7 @@ func (a *alarm) stop() <-chan struct{} {
 	if fired || a.running {
 		a.ended = make(chan struct{})
 	}
-	a.wakeAt = never
+	a.wakeAt, a.stopped = never, true
 	return a.ended
 }
 
@@ -204,17 +205,16 @@ func (a *alarm) stop() <-chan struct{} {
 func (m *RobustSessionMap[K, V]) answer(a *alarm, work func(), next func(now int64) int64) {
 	m.mu.Lock()
 	a.begin(m.clock.exact())
-	closed := m.closed.Load()
+	stopped := a.stopped
 	m.mu.Unlock()
 	defer func() { // deferred, for a callback may end its goroutine
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		a.end()
-		if now := m.clock.exact(); !m.closed.Load() {
-			a.arm(next(now), now)
-		}
+		now := m.clock.exact()
+		a.arm(next(now), now)
 	}()
-	if !closed {
+	if !stopped {
 		work()
 	}
 }

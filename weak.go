@@ -14,7 +14,8 @@ import (
 // memory has to be released with it; then nothing has to be deleted, and there is no timeout to choose.
 // Its limits: it goes by the identity of the object, not by an id; when a value goes is up to the
 // garbage collector, and nobody is told; a value that refers to its object keeps it, and itself, for ever; an object
-// of less than 16 bytes without pointers may share its memory with others and stay as long as these. For
+// of less than 16 bytes without pointers may share its memory with others and stay as long as these; what
+// the collector knows of a value stays with the object until either goes, also where the Weak has gone: make few. For
 // everything else, use a [RobustSessionMap].
 type Weak[S, V any] struct {
 	values sync.Map   // weak.Pointer[S] to *weakValue[V]; it shrinks as values go
@@ -63,7 +64,7 @@ func (w *Weak[S, V]) GetOrSet(s *S, value V) (actual V, loaded bool) {
 }
 
 // Update replaces the value of s by what fn makes of it; keep false removes it. No other change of any value
-// happens meanwhile, so fn must not change one. It returns what then is the value of s, and whether there is one.
+// happens meanwhile: a lock is held, and fn would wait for ever if it changed one. A panic in it goes on to the caller. It returns what then is the value of s, and whether there is one.
 // It panics if s is nil.
 func (w *Weak[S, V]) Update(s *S, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	if s == nil {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -59,12 +62,7 @@ func TestWalkEnds(t *testing.T) {
 		for i := range 5000 {
 			m.Set(i, i)
 		}
-		var id uint64
-		for in := range sessionmap.Instances() {
-			if in.Label == "walk" {
-				id = in.ID
-			}
-		}
+		id := idOf("walk")
 		h := Handler().(*handler)
 		gone, leave := context.WithCancel(t.Context())
 		h.walking <- struct{}{}
@@ -85,6 +83,51 @@ func TestWalkEnds(t *testing.T) {
 			assert.Less(t, cut.Walked, 2000)
 		}
 	})
+}
+
+// idOf returns the ID of the instance with a label.
+func idOf(label string) (id uint64) {
+	for in := range sessionmap.Instances() {
+		if in.Label == label {
+			id = in.ID
+		}
+	}
+	return id
+}
+
+// TestEndHoldsUpNobody: a callback that blocks at the end of a session keeps nobody from the page; and nothing is ended
+// for somebody who has gone.
+func TestEndHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		m := sessionmap.MustNew[int, int](sessionmap.WithName("ends"), sessionmap.WithMaxSize(2000), sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { <-goOn }))
+		for i := range 2000 {
+			m.Set(i, i)
+		}
+		id := idOf("ends")
+		h := Handler().(*handler)
+		end := func(ctx context.Context) {
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/end", strings.NewReader(url.Values{"map": {fmt.Sprint(id)}, "session": {redact(1)}}.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			h.serveEnd(httptest.NewRecorder(), r)
+		}
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		assert.Empty(t, keysOf(gone, instanceOf(t, id), redact(1)))
+		go end(t.Context())
+		synctest.Wait()
+		assert.Equal(t, 1999, m.Len())
+		assert.Len(t, h.topSessions(t.Context(), id, "age", measures["age"], 10).Sessions, 10)
+		close(goOn)
+		synctest.Wait()
+		require.NoError(t, m.Close())
+	})
+}
+
+func instanceOf(t *testing.T, id uint64) sessionmap.Instance {
+	in, ok := instance(id)
+	require.True(t, ok)
+	return in
 }
 
 // TestCauses: they have the names by which the removals are counted.

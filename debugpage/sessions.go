@@ -162,13 +162,22 @@ func (h *handler) serveEnd(w http.ResponseWriter, r *http.Request) {
 	if !h.beginWalk(r.Context()) {
 		return
 	}
-	defer h.endWalk()
-	var meant []any
+	meant := keysOf(r.Context(), in, redacted)
+	h.endWalk()                                  // before the callbacks of what ends
+	ended := len(meant) == 1 && in.End(meant[0]) // two keys with one redacted form: neither, rather than the wrong one
+	writeJSON(w, struct{ Ended bool }{ended})
+}
+
+// keysOf returns the keys in a map with one redacted form; none once nobody waits for them any more.
+func keysOf(ctx context.Context, in sessionmap.Instance, redacted string) (meant []any) {
+	walked := 0
 	for s := range in.Sessions() {
+		if walked++; walked%1024 == 0 && ctx.Err() != nil {
+			return nil
+		}
 		if redact(s.ID) == redacted {
 			meant = append(meant, s.ID)
 		}
 	}
-	ended := len(meant) == 1 && in.End(meant[0]) // two keys with one redacted form: neither, rather than the wrong one
-	writeJSON(w, struct{ Ended bool }{ended})
+	return meant
 }

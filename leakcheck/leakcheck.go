@@ -22,7 +22,7 @@
 //   - heap bytes: the memory of the objects that are still reachable, with the allocator's rounding. Stacks, what
 //     was mapped or allocated by C, and the runtime's own tables are not in it.
 //   - objects: how many these are. Those of less than 16 bytes without pointers share one.
-//   - goroutines: how many there are. Those that are about to end get up to 5 ms for it after each round.
+//   - goroutines: how many there are. Those that are about to end get up to 20 ms for it after each round.
 //
 // Their growth a round is the median of the slopes between any two rounds (Sen, Estimates of the Regression
 // Coefficient Based on Kendall's Tau, JASA 63, 1968), which a few odd rounds do not change. The same slopes give a
@@ -43,7 +43,7 @@
 // # What it costs
 //
 // A round takes three or four garbage collections, of 0.3 to 3 ms each in a small program: a clean scenario some
-// 30 to 200 ms on top of its own work. A goroutine that stays costs 5 ms more. A scenario that seems to leak is run
+// 30 to 200 ms on top of its own work. A goroutine that stays costs 20 ms more. A scenario that seems to leak is run
 // three times, the last with every allocation recorded, which makes each take about 1 µs more.
 //
 // # What it does not find

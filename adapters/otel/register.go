@@ -66,8 +66,8 @@ func WithFilter(filter func(sessionmap.Instance) bool) Option {
 //
 // One Register a provider is enough. The figures of a map that several of them show add up, which is wrong.
 //
-// Nothing holds a map between collections. A collection takes about 25 µs a map, and no lock that an access to a
-// map would wait for. The SDK keeps to a number of attribute sets for each instrument, by default 2000,
+// Nothing holds a map between collections. A collection takes about 25 µs a map, and no lock but, for a moment for
+// each attribute, that of its group. The SDK keeps to a number of attribute sets for each instrument, by default 2000,
 // which is that of the removals of 166 maps: see its WithCardinalityLimit.
 func Register(provider metric.MeterProvider, opts ...Option) (unregister func() error, err error) {
 	if provider == nil {

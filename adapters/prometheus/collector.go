@@ -27,8 +27,8 @@ import (
 )
 
 // A Collector is a [prometheus.Collector] of the live maps and groups of the process. It is safe for concurrent use,
-// holds no map between scrapes, and takes no lock that an access to a map would wait for. A scrape takes about 25 µs a
-// map, which has 25 series. NewCollector makes one.
+// holds no map between scrapes, and takes no lock but, for a moment for each attribute, that of its group. A scrape takes
+// about 25 µs a map, which has 25 series. NewCollector makes one.
 //
 // One Collector shows all maps, so a registry needs no second one, and refuses it. Those who want two, with
 // different filters, tell them apart with [prometheus.WrapRegistererWith].

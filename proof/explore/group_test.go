@@ -99,6 +99,39 @@ func guards(w *world) {
 	w.guarded.m[1], w.guarded.last[1] = 10, 10
 }
 
+// movedAlong checks that what the guarded map has of the session is where that is.
+func movedAlong(w *world) error {
+	for s := range w.g.Sessions() {
+		id := s.ID
+		if v, there := w.guarded.m[id]; !there || len(w.guarded.m) != 1 {
+			return fmt.Errorf("the session is called %d, and the guarded map has %v under %d, all in all %v", id, v, id, w.guarded.m)
+		}
+	}
+	return nil
+}
+
+// newAttributeIndex makes an index of the first attribute. The owner of a session is its value.
+func (w *world) newAttributeIndex() {
+	a, _ := w.store.(grouped).of(1)
+	w.index = sessionmap.NewIndex(a, func(_, v int) int { return v })
+}
+
+// indexedAttribute checks that each session that has the attribute, and no other, is in its index.
+func indexedAttribute(w *world) error {
+	a, id := w.store.(grouped).of(1)
+	present, _ := a.Get(id)
+	for v := range w.values {
+		want := 0
+		if v == present {
+			want = 1
+		}
+		if n := w.index.Count(v); n != want {
+			return fmt.Errorf("%d sessions of owner %d, want %d", n, v, want)
+		}
+	}
+	return nil
+}
+
 // guardsAdopted has it adopted at once.
 func guardsAdopted(w *world) { guards(w); w.adopt() }
 
@@ -216,6 +249,18 @@ var groupScenarios = []scenario{
 	{name: "guard or rename and the end of the new", group: true, idle: idle, before: guardsAdopted, after: checkGuarded, tasks: []func(w *world){
 		func(w *world) { w.move() },
 		func(w *world) { stepped.Call(func() { w.g.Delete(2) }) },
+	}},
+	{name: "guard or two renames", group: true, idle: idle, before: guardsAdopted, after: movedAlong, tasks: []func(w *world){
+		func(w *world) { _ = w.g.Rename(1, 2) },
+		func(w *world) { _ = w.g.Rename(2, 3) },
+	}},
+	{name: "new index of an attribute, take", group: true, size: 2, before: filled(1), after: indexedAttribute, tasks: []func(w *world){
+		func(w *world) { w.take(1) },
+		func(w *world) { w.newAttributeIndex() },
+	}},
+	{name: "new index of an attribute, set", group: true, size: 2, before: filled(2), after: indexedAttribute, tasks: []func(w *world){
+		func(w *world) { w.set(1, 11); w.set(1, 12) },
+		func(w *world) { w.newAttributeIndex() },
 	}},
 	{name: "guard adopts", group: true, idle: idle, before: guards, after: checkGuarded, tasks: []func(w *world){
 		func(w *world) { w.adopt() },

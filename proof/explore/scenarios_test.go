@@ -110,6 +110,10 @@ var scenarios = []scenario{
 		func(w *world) { w.setIdle(1, 12, idle/2) },
 		func(w *world) { w.set(1, 13) },
 	}},
+	{name: "own timeout, overwrite, rename", idle: 1000 * idle, before: filled(1), size: 3, tasks: []func(w *world){
+		func(w *world) { w.set(1, 11) },
+		func(w *world) { w.setIdle(1, 12, idle); w.rename(1, 2) },
+	}},
 	{name: "delete by value", before: filled(1), size: 2, tasks: []func(w *world){
 		func(w *world) { w.deleteValue(10); w.peek(1) },
 		func(w *world) { w.set(1, 11) },
@@ -132,6 +136,10 @@ var scenarios = []scenario{
 	{name: "new index or insert", before: filled(1), size: 3, tasks: []func(w *world){
 		func(w *world) { w.set(2, 20); w.take(1) },
 		func(w *world) { w.newIndex() },
+	}, after: indexed},
+	{name: "new index, overwrite, rename", before: filled(1), size: 3, tasks: []func(w *world){
+		func(w *world) { w.set(1, 11) },
+		func(w *world) { w.newIndex(); w.rename(1, 2) },
 	}, after: indexed},
 	{name: "index, overwrite, take", size: 2, before: func(w *world) { w.newIndex(); filled(1)(w) }, tasks: []func(w *world){
 		func(w *world) { w.set(1, 11) },
@@ -197,6 +205,10 @@ var scenarios = []scenario{
 		func(w *world) { w.mustGet(1) },
 		func(w *world) { w.mustGet(1) },
 	}},
+	{name: "rename with grace or delete", size: 3, options: []sessionmap.Option{sessionmap.WithRenameGrace(idle)}, before: filled(1), tasks: []func(w *world){
+		func(w *world) { _ = w.m.Rename(1, 2) },
+		func(w *world) { w.m.Delete(1) }, // whatever its key by then
+	}, after: empty},
 	{name: "rename with grace, half of it over", size: 9, refuses: true, options: []sessionmap.Option{sessionmap.WithRenameGrace(idle), sessionmap.WithSweepInterval(1000 * idle)}, before: func(w *world) {
 		filled(1, 3)(w)
 		w.rename(3, 4)
@@ -231,6 +243,10 @@ var scenarios = []scenario{
 	{name: "clear or insert", size: 2, before: filled(1, 2), tasks: []func(w *world){
 		func(w *world) { w.clear(); w.get(3) },
 		func(w *world) { w.set(3, 30); w.update(1, 11) },
+	}},
+	{name: "clear, with notes", size: 9, before: filled(1, 2, 3, 4, 5), tasks: []func(w *world){
+		func(w *world) { w.get(2); w.update(1, 11) },
+		func(w *world) { w.clear(); w.set(1, 12) },
 	}},
 	{name: "clear and lease", size: 2, before: filled(1), tasks: []func(w *world){
 		func(w *world) { w.clear() },
@@ -374,6 +390,14 @@ func indexed(w *world) error {
 		if n := w.index.Count(v); n != want {
 			return fmt.Errorf("%d sessions of owner %d, want %d", n, v, want)
 		}
+	}
+	return nil
+}
+
+// empty checks that there is no session.
+func empty(w *world) error {
+	if n := w.m.Len(); n > 0 {
+		return fmt.Errorf("%d sessions", n)
 	}
 	return nil
 }
