@@ -110,6 +110,22 @@ func (m *RobustSessionMap[K, V]) valueOf(e *entry[K, V]) *boxed[V] {
 	return nil
 }
 
+// present returns the entry that e, which may have been renamed, is now, and its value if that is live.
+func (m *RobustSessionMap[K, V]) present(e *entry[K, V]) (now *entry[K, V], box *boxed[V]) {
+	for {
+		if box = m.valueOf(e); box != nil {
+			return e, box
+		}
+		m.mu.Lock()
+		now = e.current()
+		m.mu.Unlock()
+		if now == e {
+			return e, nil
+		}
+		e = now
+	}
+}
+
 // liveOnceDecided reports whether e is live, once a rename or a removal that may be under way is done.
 func (m *RobustSessionMap[K, V]) liveOnceDecided(e *entry[K, V]) bool {
 	if e.accessed.Load() == deciding {
@@ -359,7 +375,8 @@ func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call
 }
 
 // lockToInsert takes the lock and looks key up. Where a new entry, or what d asks for, takes the place of others it
-// makes room: what has left for that, if anything, is an expired entry of the same key, or another one. It is not
+// makes room: what has left for that, if anything, is to be reported. An expired entry of the same key is reported before
+// another can begin: guarded maps are emptied by key. It is not
 // ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, its owner has too
 // many, or refuse, which is told the live entry or nil, says so. What has left is to be reported in either case.
 func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, refuse func(e *entry[K, V]) bool, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
@@ -367,11 +384,17 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, ref
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
 		e := p.lookup(hash, key, now, left)
-		if refuse != nil && refuse(e) || e == nil && m.refuses(key, now) {
+		m.stir(now)
+		switch {
+		case refuse != nil && refuse(e):
 			return p, e, now, false
-		}
-		if outcome := p.admit(e, d, now, left); outcome != notYet {
-			return p, e, now, outcome == admitted
+		case left.cause != 0:
+		case e == nil && m.refuses(key, now):
+			return p, e, now, false
+		default:
+			if outcome := p.admit(e, d, now, left); outcome != notYet {
+				return p, e, now, outcome == admitted
+			}
 		}
 		m.mu.Unlock()
 		m.reportLeft(*left)
@@ -385,7 +408,6 @@ func (m *RobustSessionMap[K, V]) add(p *policy[K, V], hash uint32, key K, box *b
 	p.grant(e, d)
 	m.loads.veto(key, never)
 	m.sweeper.arm(m.timeouts.deadline(now, idle, now), now)
-	m.stir(now)
 	if m.clock.coarse != nil {
 		m.ticker.arm(after(now, m.ticker.interval), now)
 	}
@@ -434,9 +456,9 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	return out.value, true
 }
 
-// removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box. If not, there tells whether e
-// is in the map with another value.
-func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed, there bool) {
+// removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box. If not, again tells whether it
+// is in the map with another value, or under another key.
+func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed, again bool) {
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
@@ -449,9 +471,10 @@ func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (remove
 		m.stir(now)
 		removed = true
 	}
+	again = !removed && (found == e || e.current() != e)
 	m.mu.Unlock()
 	m.reportLeft(out)
-	return removed, found == e && !removed
+	return removed, again
 }
 
 // endAll ends the entries of a policy that the map no longer uses, and returns how many were live. Those that something is
@@ -467,6 +490,11 @@ func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int
 			ended++
 		}
 		*out = append(*out, p.removal(e, box, why))
+		if t := e.ties(); t != nil {
+			m.mu.Lock()
+			clear(t.owned) // so that who holds the ties does not hold all of an owner's sessions
+			m.mu.Unlock()
+		}
 		m.left((*out)[len(*out)-1])
 	}
 	var tied []removal[K, V]
@@ -487,20 +515,23 @@ func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int
 // endInBatches ends entries and tells of them, a batch at a time.
 func (m *RobustSessionMap[K, V]) endInBatches(entries iter.Seq[*entry[K, V]], end func(*entry[K, V], *[]removal[K, V])) {
 	finished := false
+	var batch []removal[K, V]
+	tell := func() {
+		told := batch
+		batch = nil
+		m.tell(told, m.listeners(), 0)
+	}
 	defer func() {
-		if !finished { // a callback ended its goroutine (runtime.Goexit)
-			m.endInBatches(entries, end)
+		if !finished { // a callback, or a context, ended its goroutine (runtime.Goexit)
+			runAll([]func(){tell, func() { m.endInBatches(entries, end) }})
 		}
 	}()
-	var batch []removal[K, V]
 	for e := range entries {
 		if end(e, &batch); len(batch) == sweepBatch {
-			m.tell(batch, m.listeners(), 0)
-			clear(batch)
-			batch = batch[:0]
+			tell()
 		}
 	}
-	m.tell(batch, m.listeners(), 0)
+	tell()
 	finished = true
 }
 

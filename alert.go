@@ -179,14 +179,31 @@ func (m *RobustSessionMap[K, V]) watchFigures() {
 	w.last = s
 	w.quiet = (blocked > 0 || !m.callbacks.running()) && s.Leases == 0 && s.Sets == was.Sets && s.Ended() == was.Ended() && (w.rules.HeapGrowth < 0 || s.Live == 0)
 
-	m.watchBackstops(s)
-	m.watchBounds(s, was)
+	// An alert's hook may end the goroutine (runtime.Goexit), and the others still have to be told.
+	runAll([]func(){
+		func() { m.watchBackstops(s) },
+		func() { m.watchBound("a size", "WithMaxSize", float64(s.Live), float64(s.MaxSize)) },
+		func() { m.watchBound("a cost", "the bound on cost", float64(s.Cost), float64(s.MaxCost)) },
+		func() { m.watchEvictions() },
+		func() { m.watchPressure(s, was) },
+		func() { m.watchLeases(s, was) },
+		func() { m.watchCallbacks(s, was, blocked) },
+		func() { m.watchHeap(s) },
+	})
+}
+
+// watchLeases looks at whether leases are forgotten.
+func (m *RobustSessionMap[K, V]) watchLeases(s, was Stats) {
 	if s.OverdueLeases > 0 {
 		m.alert(AlertLeases, fmt.Sprintf("%d leases are held for longer than %v", s.OverdueLeases, time.Duration(m.leaseWarning)),
 			"Leases tells which; defer Release where they are acquired, or raise WithLeaseWarning")
 	} else if n := s.LostLeases - was.LostLeases; n > 0 {
 		m.alert(AlertLeases, fmt.Sprintf("%d leases were dropped without Release", n), "defer Release where leases are acquired")
 	}
+}
+
+// watchCallbacks looks at whether callbacks panic or do not return.
+func (m *RobustSessionMap[K, V]) watchCallbacks(s, was Stats, blocked int64) {
 	if n := s.CallbackPanics - was.CallbackPanics; n > 0 {
 		m.alert(AlertPanics, fmt.Sprintf("%d callbacks panicked", n), "the log has the stacks; what a callback releases has not been released")
 	}
@@ -194,7 +211,6 @@ func (m *RobustSessionMap[K, V]) watchFigures() {
 		m.alert(AlertBlocked, fmt.Sprintf("%d callbacks have been running for more than %v", blocked, time.Duration(m.watcher.interval)),
 			"a callback holds up the call it belongs to, or all sweeps: look at the goroutine profile, and hand slow work to a goroutine")
 	}
-	m.watchHeap(s)
 }
 
 // watchBackstops looks at how the sessions of a window have ended.
@@ -224,16 +240,16 @@ func (m *RobustSessionMap[K, V]) watchBackstops(s Stats) {
 		"see whether the source delivers its events, and whether every way out of a session deletes it (defer)")
 }
 
-// watchBounds looks at whether the bounds are near, and whom they have pushed out.
-func (m *RobustSessionMap[K, V]) watchBounds(s, was Stats) {
-	fill := func(what, option string, n, bound float64) {
-		if r := m.watch.rules.Fill; bound > 0 && r >= 0 && n >= r*bound {
-			m.alert(AlertNearBound, fmt.Sprintf("%s of %.0f is near the bound of %.0f", what, n, bound),
-				"raise "+option+" or shorten the timeouts, or sessions will be evicted that are in use")
-		}
+// watchBound looks at whether a bound is near.
+func (m *RobustSessionMap[K, V]) watchBound(what, option string, n, bound float64) {
+	if r := m.watch.rules.Fill; bound > 0 && r >= 0 && n >= r*bound {
+		m.alert(AlertNearBound, fmt.Sprintf("%s of %.0f is near the bound of %.0f", what, n, bound),
+			"raise "+option+" or shorten the timeouts, or sessions will be evicted that are in use")
 	}
-	fill("a size", "WithMaxSize", float64(s.Live), float64(s.MaxSize))
-	fill("a cost", "the bound on cost", float64(s.Cost), float64(s.MaxCost))
+}
+
+// watchEvictions looks at whom the bounds have pushed out.
+func (m *RobustSessionMap[K, V]) watchEvictions() {
 	m.mu.Lock()
 	p := m.policy.Load()
 	evicted, youngest := p.evicted, p.youngest
@@ -244,6 +260,10 @@ func (m *RobustSessionMap[K, V]) watchBounds(s, was Stats) {
 			evicted, time.Duration(m.timeouts.idle), time.Duration(youngest).Round(time.Millisecond)),
 			"raise the bound or shorten WithTTL; lease sessions that are at work")
 	}
+}
+
+// watchPressure looks at whom the memory pressure has pushed out.
+func (m *RobustSessionMap[K, V]) watchPressure(s, was Stats) {
 	if n := s.Removals[Pressure] - was.Removals[Pressure]; n > 0 {
 		m.alert(AlertPressure, fmt.Sprintf("%d sessions were ended for memory pressure", n),
 			"lower WithMaxSize or WithMaxCost, shorten the timeouts, or give the process more memory")

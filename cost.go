@@ -79,6 +79,15 @@ func (p *policy[K, V]) grant(e *entry[K, V], d *demand) {
 	}
 	p.charge(t, d.number, d.cost-t.costs[d.number])
 	t.loaded, t.loadedAt = d.loaded, d.loadedAt
+	t.granted.Add(1)
+}
+
+// granted tells whether a value has been granted something since: it may be the same one.
+func (e *entry[K, V]) granted() uint64 {
+	if t := e.ties(); t != nil {
+		return t.granted.Load()
+	}
+	return 0
 }
 
 // charge adds to the cost of a value of a session.

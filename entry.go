@@ -42,6 +42,13 @@ type extra struct {
 	ties      atomic.Pointer[ties] // nil if nothing is tied to the entry; set with the map's lock held
 }
 
+// from copies what is in y. Accesses that come too late to be in it come too late for the entry of y, too.
+func (x *extra) from(y *extra) {
+	x.idle.Store(y.idle.Load())
+	x.rank.Store(y.rank.Load())
+	x.ties.Store(y.ties.Load())
+}
+
 // newEntry makes an entry, with its extra part at once where that is wanted: one allocation either way.
 func newEntry[K comparable, V any](withExtra bool) *entry[K, V] {
 	if !withExtra {

@@ -513,3 +513,10 @@ func Walks[K comparable, V any](m *RobustSessionMap[K, V]) int {
 	defer m.mu.Unlock()
 	return len(m.renameLogs)
 }
+
+// Unreleased is how many leases have not been released, whatever has become of their sessions.
+func Unreleased[K comparable, V any](m *RobustSessionMap[K, V]) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unreleased
+}

@@ -69,13 +69,14 @@ func runTape(t *testing.T, p tape) {
 	config := p.pick(256)
 	bus := sessionmap.NewBus[int]()
 	opts := []sessionmap.Option{sessionmap.WithSessionDeleted(bus)}
-	plain, maxCost := config&2 > 0, int64(100)
+	plain, maxCost, refreshAfter := config&2 > 0, int64(100), time.Duration(0)
 	if plain {
 		maxCost = 1 << 40
 		opts = append(opts, sessionmap.WithTTL(0), sessionmap.WithMaxSize(chaosKeys))
 	} else {
+		refreshAfter = time.Minute
 		opts = append(opts, sessionmap.WithTTL(idle), sessionmap.WithMaxSize(1+config>>4), sessionmap.WithMaxLifetime(lifetime*time.Duration(config>>2&1)),
-			sessionmap.WithTombstones(idle/3), sessionmap.WithRefreshAfter(time.Minute), sessionmap.WithRenameGrace(idle/2*time.Duration(config>>3&1)))
+			sessionmap.WithTombstones(idle/3), sessionmap.WithRenameGrace(idle/2*time.Duration(config>>3&1)))
 	}
 	if config&1 > 0 {
 		c := newGroupChaos(t, p.pick, bus.Publish, append(opts, sessionmap.WithMaxTotalCost(maxCost))...)
@@ -89,7 +90,7 @@ func runTape(t *testing.T, p tape) {
 		c.rest()
 		return
 	}
-	c := newChaos(t, p.pick, bus.Publish, append(opts, sessionmap.WithCloser(), sessionmap.WithLoadErrorTTL(time.Minute),
+	c := newChaos(t, p.pick, bus.Publish, append(opts, sessionmap.WithCloser(), sessionmap.WithLoadErrorTTL(time.Minute), sessionmap.WithRefreshAfter(refreshAfter),
 		sessionmap.WithMaxCost(maxCost, func(_ int, v *thing) int64 { return int64(v.number % 50) }))...)
 	if plain {
 		c.plain = make(map[int]int)

@@ -24,9 +24,10 @@ type Group[K comparable] struct {
 }
 
 // NewGroup makes a group. The options are those of [New], as are the defaults; those about values are
-// refused: WithOnRemove, WithCloser, WithCost, WithMaxCost and WithOwnerLimit.
+// refused: WithOnRemove, WithCloser, WithCost, WithMaxCost, WithOwnerLimit, WithRefreshAfter and WithLoadErrorTTL.
 func NewGroup[K comparable](opts ...Option) (*Group[K], error) {
-	c := configure(opts, "an option about sessions: WithOnRemove, WithCloser and WithCost are an Attribute's, WithOwnerLimit is an Index's, and for WithMaxCost there is WithMaxTotalCost", "WithOnRemove", "WithCloser", "WithCost", "WithMaxCost", "WithOwnerLimit")
+	c := configure(opts, "an option about sessions: WithOnRemove, WithCloser and WithCost are an Attribute's, WithOwnerLimit is an Index's, for WithMaxCost there is WithMaxTotalCost, and nothing is loaded",
+		"WithOnRemove", "WithCloser", "WithCost", "WithMaxCost", "WithOwnerLimit", "WithRefreshAfter", "WithLoadErrorTTL")
 	g := &Group[K]{}
 	c.onRemove = append(c.onRemove, g.ended)
 	sessions, err := newMap[K, *Session[K]](c)
@@ -173,10 +174,18 @@ func (g *Group[K]) idOf(s *Session[K]) (id K, live bool) {
 	m := g.sessions
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id = s.ID()
-	hash, _ := m.hash(id)
-	e := m.policy.Load().table.find(hash, id)
-	return id, e != nil && e.value.Load() == m.values.box(s) && e.live(m.clock.exact(), m.timeouts)
+	e := g.entryOf(s)
+	return s.ID(), e != nil && e.live(m.clock.exact(), m.timeouts)
+}
+
+// entryOf returns the entry of s; nil if that has ended. It needs the map's lock.
+func (g *Group[K]) entryOf(s *Session[K]) *entry[K, *Session[K]] {
+	m := g.sessions
+	hash, _ := m.hash(s.ID())
+	if e := m.policy.Load().table.find(hash, s.ID()); e != nil && e.value.Load() == m.values.box(s) {
+		return e
+	}
+	return nil
 }
 
 // Acquire leases the session of id with all its attributes, as [RobustSessionMap.Acquire] does.
@@ -237,8 +246,10 @@ func (g *Group[K]) begin(id K, s *Session[K]) (lease *Lease[K, *Session[K]]) {
 
 // Do runs fn within the session of id, which it begins if there is none: for one round of a session with many.
 // The session is leased until fn ends, and then stays. The context that fn gets is done when ctx is, or when the
-// session is ended under it. Do returns what fn returned, or [ErrRefused] where the session is refused.
+// session is ended under it. Do returns what fn returned, or [ErrRefused] where the session is refused. It panics if ctx
+// is nil.
 func (g *Group[K]) Do(ctx context.Context, id K, fn func(ctx context.Context, s *Session[K]) error) error {
+	wantContext("Do", ctx)
 	lease, ok := g.Begin(id)
 	if !ok {
 		return fmt.Errorf("%w: %v", ErrRefused, id)
@@ -252,12 +263,13 @@ func (g *Group[K]) Do(ctx context.Context, id K, fn func(ctx context.Context, s 
 // Run is like [Group.Do] for the whole of a session: when fn ends the session is deleted, be it by a return, by a
 // panic, which goes on, or by runtime.Goexit.
 func (g *Group[K]) Run(ctx context.Context, id K, fn func(ctx context.Context, s *Session[K]) error) error {
+	wantContext("Run", ctx)
 	lease, ok := g.Begin(id)
 	if !ok {
 		return fmt.Errorf("%w: %v", ErrRefused, id)
 	}
 	defer lease.Release()
-	defer g.sessions.endTied(lease.record.ties, Deleted)
+	defer g.sessions.endTied(lease.record.ties, Deleted, func() bool { return true })
 	ctx, stop := lease.Within(ctx)
 	defer stop()
 	return fn(ctx, lease.Value())
@@ -274,9 +286,14 @@ type SessionInfo[K comparable] struct {
 // Sessions returns an iterator over the sessions, in no order. It is no access; see [RobustSessionMap.All].
 func (g *Group[K]) Sessions() iter.Seq[SessionInfo[K]] {
 	return func(yield func(SessionInfo[K]) bool) {
-		for id, s := range g.sessions.All() {
-			entry, ok := g.sessions.Entry(id)
-			if ok && !yield(SessionInfo[K]{id, time.Since(entry.Created), s.first.used(), entry}) {
+		m := g.sessions
+		for e := range m.policy.Load().table.entries() {
+			box := m.valueOf(e)
+			if box == nil {
+				continue
+			}
+			entry, ok := m.entry(e)
+			if ok && !yield(SessionInfo[K]{e.key, time.Since(entry.Created), m.values.open(box).first.used(), entry}) {
 				return
 			}
 		}

@@ -15,7 +15,7 @@ import (
 // A Guard knows of a session from when it is touched, here or by an attribute of the group. Touch first and then
 // put the key into the map, and do not put it where Touch is false. Do not hold the map's lock meanwhile: whatever can
 // begin or end a session can end others, whose keys are then deleted under it. A key that was put without a Touch, or
-// that the end of its session has just overtaken, is found by Adopt.
+// that the end or a rename of its session has just overtaken, is found by Adopt.
 type Guard[K comparable] struct {
 	group *Group[K]
 	keys  func() []K
@@ -108,8 +108,9 @@ func newGuard[K comparable](g *Group[K], keys func() []K, m guarded[K]) *Guard[K
 	return guard
 }
 
-// Touch is an access to the session of id, which it begins if there is none; see [Group.Touch].
-func (g *Guard[K]) Touch(id K) (stored bool) { return g.group.Touch(id) }
+// Touch is an access to the session of id, which it begins if there is none; see [Group.Touch]. It is false also by a former
+// id of a session ([WithRenameGrace]): what was put under that would be left there at the end.
+func (g *Guard[K]) Touch(id K) (stored bool) { return g.group.Touch(id) && g.group.sessions.has(id) }
 
 // Adopt begins sessions for the keys of the map that have none, and returns how many. Those that have one are
 // not touched. Where there are more than the group may hold, the first adopted give way, and leave the map.

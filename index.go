@@ -1,6 +1,7 @@
 package sessionmap
 
 import (
+	"cmp"
 	"container/list"
 	"errors"
 	"iter"
@@ -28,8 +29,8 @@ type Indexed[K comparable, V any] interface {
 type indexedMap[K comparable] interface {
 	owned(number int, owner any) iter.Seq[*ties]
 	countOwned(number int, owner any) int
-	endTied(t *ties, cause Cause) bool
-	liveKey(t *ties) (key K, ok bool)
+	endTied(t *ties, cause Cause, still func() bool) bool
+	liveKey(t *ties, still func() bool) (key K, ok bool)
 }
 
 // An ownerRule says to whom a session belongs by its value.
@@ -99,7 +100,7 @@ func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V
 func (x *Index[K, O]) Of(owner O) iter.Seq[K] {
 	return func(yield func(K) bool) {
 		for t := range x.in.owned(x.number, owner) {
-			if key, ok := x.in.liveKey(t); ok && !yield(key) {
+			if key, ok := x.in.liveKey(t, x.owns(t, owner)); ok && !yield(key) {
 				return
 			}
 		}
@@ -113,11 +114,16 @@ func (x *Index[K, O]) Count(owner O) int { return x.in.countOwned(x.number, owne
 // everywhere. One that comes meanwhile may be left.
 func (x *Index[K, O]) DeleteBy(owner O) (ended int) {
 	for t := range x.in.owned(x.number, owner) {
-		if x.in.endTied(t, Deleted) {
+		if x.in.endTied(t, Deleted, x.owns(t, owner)) {
 			ended++
 		}
 	}
 	return ended
+}
+
+// owns returns a function that tells, with the map's lock held, whether a session is still the owner's.
+func (x *Index[K, O]) owns(t *ties, owner O) func() bool {
+	return func() bool { return t.owned[x.number].owner == any(owner) }
 }
 
 // owners are the sessions of a policy by owner, for one index. Guarded by the map's lock.
@@ -257,24 +263,29 @@ func (m *RobustSessionMap[K, V]) newRule(l *limits) {
 func (m *RobustSessionMap[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 	m.newRule(&rule.limits)
 	m.rules.add(*rule)
-	for e := range m.stayers() {
+	for _, e := range m.byAge() {
 		m.adopt(e)
 	}
 	return m
 }
 
+// byAge returns all entries, the oldest first.
+func (m *RobustSessionMap[K, V]) byAge() []*entry[K, V] {
+	return slices.SortedFunc(m.stayers(), func(a, b *entry[K, V]) int { return cmp.Compare(a.created, b.created) })
+}
+
 // adopt puts an entry, or what it has been renamed to, where it belongs by its value.
 func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
-	for done := false; !done; {
-		was, box := e, m.valueOf(e)
+	for was := (*entry[K, V])(nil); e != was; { // again if it has been renamed; whoever has set another value sees to that
+		was = e
+		granted, box := e.granted(), m.valueOf(e)
 		var claimed []claim
 		if box != nil {
 			claimed = claims(m.rules.all(), m.callbacks, e.key, m.values.open(box))
 		}
 		m.mu.Lock()
-		e = was.current()
-		done = e == was && (box == nil || e.value.Load() == box)
-		if p := m.policy.Load(); done && box != nil && p.table.find(e.hash, e.key) == e {
+		e = e.current()
+		if p := m.policy.Load(); e == was && box != nil && e.value.Load() == box && e.granted() == granted && p.table.find(e.hash, e.key) == e {
 			p.own(e, claimed)
 		}
 		m.mu.Unlock()
@@ -349,41 +360,38 @@ func (m *RobustSessionMap[K, V]) countOwned(number int, owner any) int {
 	return 0
 }
 
-func (m *RobustSessionMap[K, V]) liveKey(t *ties) (key K, ok bool) {
+func (m *RobustSessionMap[K, V]) liveKey(t *ties, still func() bool) (key K, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := t.entry.(*entry[K, V])
-	return e.key, e.live(m.clock.exact(), m.timeouts)
+	return e.key, still() && e.live(m.clock.exact(), m.timeouts)
 }
 
 func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 	m := a.group.sessions
 	m.newRule(&rule.limits)
 	a.rules.add(*rule)
-	for e := range m.stayers() {
-		if box := m.valueOf(e); box != nil {
+	for _, e := range m.byAge() {
+		if e, box := m.present(e); box != nil {
 			a.adopt(e.key, m.values.open(box))
 		}
 	}
 	return m
 }
 
-// adopt puts a session where it belongs by its attribute.
+// adopt puts a session where it belongs by its attribute. Whoever has set another value meanwhile sees to that.
 func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
 	m := a.group.sessions
-	for done := false; !done; {
-		box := s.first.find(a.index).value()
-		claimed := noClaims(a.rules.all())
-		if box != nil {
-			claimed = claims(a.rules.all(), a.callbacks, id, a.open(box))
-		}
-		m.mu.Lock()
-		done = s.first.find(a.index).value() == box
-		p, key := m.policy.Load(), s.ID()
-		hash, _ := m.hash(key)
-		if e := p.table.find(hash, key); done && e != nil && e.value.Load() == m.values.box(s) {
-			p.own(e, claimed)
-		}
-		m.mu.Unlock()
+	m.mu.Lock()
+	granted := a.group.entryOf(s).granted()
+	m.mu.Unlock()
+	box, claimed := s.first.find(a.index).value(), noClaims(a.rules.all())
+	if box != nil {
+		claimed = claims(a.rules.all(), a.callbacks, id, a.open(box))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := a.group.entryOf(s); e != nil && s.first.find(a.index).value() == box && e.granted() == granted {
+		m.policy.Load().own(e, claimed)
 	}
 }

@@ -14,18 +14,14 @@ import (
 func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 	n := 0
 	for e := range m.stayers() {
-		for {
-			box := m.valueOf(e)
-			var yes bool
-			if box == nil || !m.callbacks.run("DeleteFunc", func() { yes = del(e.key, m.values.open(box)) }) || !yes {
+		for again := true; again; {
+			var box *boxed[V]
+			var yes, removed bool
+			if e, box = m.present(e); box == nil || !m.callbacks.run("DeleteFunc", func() { yes = del(e.key, m.values.open(box)) }) || !yes {
 				break
 			}
-			removed, there := m.removeIf(e, box)
-			if removed {
+			if removed, again = m.removeIf(e, box); removed {
 				n++
-			}
-			if !there {
-				break
 			}
 		}
 	}
@@ -37,35 +33,29 @@ type renameLog[K comparable, V any] struct {
 	entries []*entry[K, V] // guarded by the map's lock
 }
 
-// stayers yields every entry that stays while the loop runs; one that is renamed meanwhile perhaps twice.
+// stayers yields every entry that stays while the loop runs; one that is renamed meanwhile perhaps twice, or as what it was
+// before: see present.
 func (m *RobustSessionMap[K, V]) stayers() iter.Seq[*entry[K, V]] {
 	return func(yield func(*entry[K, V]) bool) {
 		log := &renameLog[K, V]{}
 		m.mu.Lock()
 		m.renameLogs = append(m.renameLogs, log)
 		m.mu.Unlock()
-		defer func() {
+		end := func() {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.renameLogs = slices.DeleteFunc(m.renameLogs, func(other *renameLog[K, V]) bool { return other == log })
-		}()
+		}
+		defer end()
 		for e := range m.policy.Load().table.entries() {
 			if !yield(e) {
 				return
 			}
 		}
-		for {
-			m.mu.Lock()
-			entries := log.entries
-			log.entries = nil
-			m.mu.Unlock()
-			if len(entries) == 0 {
+		end() // or a loop that renames would never end
+		for _, e := range log.entries {
+			if !yield(e) {
 				return
-			}
-			for _, e := range entries {
-				if !yield(e) {
-					return
-				}
 			}
 		}
 	}
@@ -73,11 +63,13 @@ func (m *RobustSessionMap[K, V]) stayers() iter.Seq[*entry[K, V]] {
 
 // Clear removes all entries at one moment, with the cause [Cleared], and returns how many. Expired ones
 // that no sweep has met leave as [Idle] or [Lifetime] and are not counted. It leaves no tombstones. It holds the lock
-// for a moment, and then takes it for each entry.
+// for a moment, and for one more for each session that something is tied to.
 func (m *RobustSessionMap[K, V]) Clear() int {
 	m.mu.Lock()
 	m.loads.vetoAll()
-	old := m.policy.Swap(m.newPolicy())
+	old, next := m.policy.Load(), m.newPolicy()
+	next.evicted, next.youngest = old.evicted, old.youngest // the watch has not looked at them yet
+	m.policy.Store(next)
 	m.stir(m.clock.exact())
 	m.mu.Unlock()
 	return m.endAll(old, Cleared)

@@ -90,6 +90,7 @@ func (m *RobustSessionMap[K, V]) Acquire(key K) (lease *Lease[K, V], ok bool) {
 // lease leases e, which is live. It needs the lock.
 func (m *RobustSessionMap[K, V]) lease(p *policy[K, V], e *entry[K, V], now int64) *Lease[K, V] {
 	m.sweeper.arm(after(now, leaseCheck), now)
+	m.unreleased++
 	return &Lease[K, V]{m: m, record: p.acquire(e, now), value: e.value.Load()}
 }
 
@@ -157,6 +158,7 @@ func (m *RobustSessionMap[K, V]) release(r *leaseRecord) (done bool) {
 		return false
 	}
 	r.released = true
+	m.unreleased--
 	if now, deadline, filed := m.policy.Load().release(r, m.clock); filed {
 		m.sweeper.arm(deadline, now)
 	}
@@ -226,11 +228,11 @@ type lostLease[K comparable, V any] struct {
 // found runs outside every testing/synctest bubble, where the map's clock and timers must not be touched: it
 // leaves the lease to the next sweep, which is never far while something is leased.
 func (l lostLease[K, V]) found() {
-	m, r := l.m.Value(), l.record.Value()
-	if m == nil || r == nil {
+	m := l.m.Value()
+	if m == nil {
 		return
 	}
-	lost := &lostRecord{record: r}
+	lost := &lostRecord{record: l.record.Value()}
 	for {
 		lost.next = m.lost.Load()
 		if m.lost.CompareAndSwap(lost.next, lost) {
@@ -241,7 +243,7 @@ func (l lostLease[K, V]) found() {
 
 // A lostRecord is one of a stack.
 type lostRecord struct {
-	record *leaseRecord
+	record *leaseRecord // nil if nothing holds it any more, for its session has been cleared
 	next   *lostRecord
 }
 
@@ -250,7 +252,10 @@ func (m *RobustSessionMap[K, V]) checkLeases() {
 	n := 0
 	for lost := m.lost.Swap(nil); lost != nil; lost = lost.next {
 		m.mu.Lock()
-		if m.release(lost.record) {
+		if lost.record == nil {
+			m.unreleased--
+			n++
+		} else if m.release(lost.record) {
 			n++
 			m.stir(m.clock.exact())
 		}
@@ -263,13 +268,18 @@ func (m *RobustSessionMap[K, V]) checkLeases() {
 	if m.leaseWarning <= 0 {
 		return
 	}
-	m.mu.Lock()
-	now := m.clock.exact()
-	overdue := m.policy.Load().leases.sift(now - m.leaseWarning)
-	if overdue > 0 {
-		m.stir(now)
+	overdue := 0
+	for more := true; more; {
+		m.mu.Lock()
+		now := m.clock.exact()
+		found := m.policy.Load().leases.sift(now - m.leaseWarning)
+		if found > 0 {
+			m.stir(now)
+		}
+		m.mu.Unlock()
+		overdue += found
+		more = found == sweepBatch
 	}
-	m.mu.Unlock()
 	if overdue > 0 {
 		m.callbacks.warn("sessionmap: leases are held for long; Leases tells which", "leases", overdue, "longer_than", time.Duration(m.leaseWarning))
 	}

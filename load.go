@@ -69,13 +69,16 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 		return m.values.open(box), nil
 	}
 	m.counters.lane().misses.Add(1)
+	var left removal[K, V]
 	m.mu.Lock()
 	now := m.clock.exact()
+	m.policy.Load().lookup(hash, key, now, &left)
 	failed, _ := m.keys.failed.get(key, now)
 	if m.refuses(key, now) {
 		failed = ErrRefused
 	}
 	m.mu.Unlock()
+	m.reportLeft(left) // here, and not when the load is done, for which others wait
 	switch failed {
 	case nil:
 	case ErrRefused:
@@ -307,6 +310,7 @@ func (m *RobustSessionMap[K, V]) Refresh(key K, load func(ctx context.Context, k
 		return false
 	}
 	m.mu.Lock()
+	e = e.current()
 	p := m.policy.Load()
 	if p.table.find(e.hash, e.key) == e && e.live(m.clock.exact(), m.timeouts) {
 		began = m.beginRefresh(p, e, box, load)

@@ -27,7 +27,7 @@ import (
 //
 // What has left a batch leaves a hole there. A batch with more than three holes an entry is closed up, and
 // united with the next older one if there is room; one with no entry goes at once. So the oldest entry is
-// found in the oldest batch.
+// found in the oldest batch. One that has grown too large, for entries filed anew go where they belong, is split.
 //
 // Entries with the map's idle timeout are filed in one history: its order is also the order in which they
 // expire. Those with an idle timeout of their own are in the other.
@@ -44,9 +44,10 @@ type recency[K comparable, V any] struct {
 	looking []stamped[K, V]    // scratch space
 	filed   func(*entry[K, V]) // hears of each entry with an extra part that has been filed anew
 
-	entries int                            // that are filed, or leased
-	removed int                            // since the last drain
-	notes   atomic.Pointer[notebook[K, V]] // nil in a small map
+	hasSplit bool                           // a batch, since others last had the lock: many can fill up at once
+	entries  int                            // that are filed, or leased
+	removed  int                            // since the last drain
+	notes    atomic.Pointer[notebook[K, V]] // nil in a small map
 
 	clock clock
 }
@@ -125,7 +126,7 @@ func (r *recency[K, V]) rank(e *entry[K, V]) {
 // drain files anew some of what has been noted. It reports whether there was as much as it takes at a time.
 func (r *recency[K, V]) drain() (more bool) {
 	removed := r.removed
-	r.removed = 0
+	r.removed, r.hasSplit = 0, false
 	notes := r.notes.Load()
 	if notes != nil {
 		r.looking = notes.take(r.looking)
@@ -194,6 +195,10 @@ func (r *recency[K, V]) file(e *entry[K, V], at stamp) {
 	b.live++
 	if len(b.entries) >= batchSize {
 		r.close(b)
+	}
+	if len(b.entries) >= 2*batchSize && !b.sorted && !r.hasSplit {
+		r.hasSplit = true
+		r.split(b)
 	}
 	if e.extra.Load() != nil {
 		r.filed(e)
@@ -313,6 +318,37 @@ func (r *recency[K, V]) merge(b *batch[K, V]) {
 	r.drop(older)
 }
 
+// split gives the older half of b, of which the span has ended, a batch of its own: what was accessed in the same span can be
+// filed there long after. Where all were accessed at once it does nothing.
+func (r *recency[K, V]) split(b *batch[K, V]) {
+	all := make([]stamped[K, V], 0, b.live)
+	for _, e := range b.entries {
+		if e != nil {
+			all = append(all, stamped[K, V]{e.stamp(), e})
+		}
+	}
+	slices.SortFunc(all, func(a, b stamped[K, V]) int { return a.compare(b.stamp) })
+	n := len(all) / 2
+	until := all[n].stamp
+	for n < len(all) && all[n].compare(until) <= 0 {
+		n++
+	}
+	if n == len(all) || until.compare(b.until) >= 0 {
+		return
+	}
+	older := r.newBatch(b.in)
+	older.until, older.live = until, n
+	b.in.batches.MoveAfter(older.elem, b.elem)
+	clear(b.entries)
+	b.entries, b.live = b.entries[:0], len(all)-n
+	for _, s := range all[:n] {
+		older.put(s.entry)
+	}
+	for _, s := range all[n:] {
+		b.put(s.entry)
+	}
+}
+
 // raise sets v to n, unless it is higher or marks an entry as gone.
 func raise(v *atomic.Int64, n int64) {
 	for {
@@ -388,6 +424,7 @@ func (r *recency[K, V]) oldest() (e *entry[K, V], at stamp, found bool) {
 // accessed since. Where that is the whole batch nothing has been found yet: seek has to be called again, and
 // whoever holds the map's lock may let others have it first.
 func (r *recency[K, V]) seek(h *history[K, V]) (e *entry[K, V], at stamp, found bool) {
+	r.hasSplit = false
 	elem := h.batches.Back()
 	if elem == nil {
 		return nil, stamp{}, true

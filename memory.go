@@ -130,24 +130,27 @@ func (m *RobustSessionMap[K, V]) shed() {
 	defer func() { // deferred, for a callback may end its goroutine
 		m.shedder.from = m.readHeap().cycles + 2 // a collection under way may have seen them still
 	}()
-	excess := m.Len() - m.pressure.keep
-	for n := min(int(math.Ceil(share*float64(m.Len()))), excess); n > 0; {
-		left := m.giveUp(min(n, sweepBatch))
+	for n := int(math.Ceil(share * float64(m.Len()))); n > 0; {
+		left := m.giveUp(min(n, sweepBatch), m.pressure.keep)
 		if left == 0 {
-			break // all that there are, are leased
+			break // there are so few, or all are leased
 		}
 		n -= left
 	}
 }
 
-// giveUp ends up to n sessions for memory pressure, and returns how many: those expired, then the least recently accessed.
-func (m *RobustSessionMap[K, V]) giveUp(n int) int {
+// giveUp ends up to n sessions for memory pressure, as long as more than keep stay, and returns how many: those expired, then
+// the least recently accessed.
+func (m *RobustSessionMap[K, V]) giveUp(n, keep int) int {
 	batch := make([]removal[K, V], 0, n)
 	for done := false; !done; {
 		m.mu.Lock()
 		p, now := m.policy.Load(), m.clock.exact()
 		for len(batch) < n {
 			var left removal[K, V]
+			if done = p.count.Load() <= int64(keep); done {
+				break
+			}
 			if done = p.makeRoom(now, nil, Pressure, &left); left.cause == 0 {
 				break
 			}

@@ -173,8 +173,9 @@ func (p *groupProgram) touch(id, x, y int) string {
 	if s == nil {
 		s = p.insert(id, nil, 0)
 	}
-	require.Equal(p.t, s != nil, stored)
-	if !stored || x%3 == 0 || s.key != id {
+	byGuard := x%3 > 0
+	require.Equal(p.t, s != nil && (!byGuard || s.key == id), stored)
+	if !stored || !byGuard {
 		return fmt.Sprintf("Touch %d: %v", id, stored)
 	}
 	p.guard(id, p.fresh(y))

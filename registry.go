@@ -160,7 +160,7 @@ func (m *RobustSessionMap[K, V]) sessionInfos(yield func(SessionInfo[any]) bool)
 
 func (m *RobustSessionMap[K, V]) endAny(id any) bool {
 	key, ok := id.(K)
-	return ok && m.Delete(key)
+	return (ok || id == nil && reflect.TypeFor[K]().Kind() == reflect.Interface) && m.Delete(key)
 }
 
 func (g *Group[K]) about() Instance {

@@ -222,7 +222,7 @@ func TestRenameInCallbackOfRename(t *testing.T) {
 		})
 		g.OnEnd(func(id int, cause sessionmap.Cause) {
 			if cause == sessionmap.Idle { // stands for another goroutine
-				require.NoError(t, g.Rename(2, 3))
+				assert.ErrorIs(t, g.Rename(2, 3), sessionmap.ErrNotFound, "the former 2 has ended, and 1 is not called so yet")
 			}
 		})
 		user.Set(1, "ada")
@@ -233,6 +233,7 @@ func TestRenameInCallbackOfRename(t *testing.T) {
 		time.Sleep(61 * time.Second)
 		require.True(t, g.Contains(1) && !g.Contains(2) && g.Len() == 2)
 		require.NoError(t, g.Rename(1, 2))
+		require.NoError(t, g.Rename(2, 3))
 		l, ok := g.Acquire(3)
 		require.True(t, ok)
 		assert.Equal(t, l.Key(), l.Value().ID())
@@ -1387,8 +1388,8 @@ func TestNewIndexOverTheExpired(t *testing.T) {
 	})
 }
 
-// TestRenameGoexitStillMoves: guarded maps follow though the report of an expired session ends the goroutine.
-func TestRenameGoexitStillMoves(t *testing.T) {
+// TestRenameGoexit: where the report of an expired session ends the goroutine nothing has been renamed yet.
+func TestRenameGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(t, sessionmap.WithTTL(time.Minute), sessionmap.WithSweepInterval(time.Hour))
 		guarded := map[int]string{1: "moved"}
@@ -1400,6 +1401,379 @@ func TestRenameGoexitStillMoves(t *testing.T) {
 		sessionmap.NewGuard(g, &sync.Mutex{}, guarded)
 		defer g.OnEnd(func(int, sessionmap.Cause) { runtime.Goexit() })()
 		finish(func() { _ = g.Rename(1, 2) })
-		assert.Equal(t, map[int]string{2: "moved"}, guarded)
+		assert.True(t, g.Contains(1))
+		assert.Equal(t, map[int]string{1: "moved"}, guarded)
+	})
+}
+
+// TestGuardOfAnExpiredSession: what a guarded map has of a session that is expired goes before another of its id begins, or
+// is renamed to it.
+func TestGuardOfAnExpiredSession(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(g *sessionmap.Group[int], a *sessionmap.Attribute[int, string])
+		want map[int]string
+	}{
+		"touch":         {func(g *sessionmap.Group[int], _ *sessionmap.Attribute[int, string]) { g.Touch(2) }, map[int]string{1: "mine"}},
+		"set attribute": {func(_ *sessionmap.Group[int], a *sessionmap.Attribute[int, string]) { a.Set(2, "x") }, map[int]string{1: "mine"}},
+		"begin":         {func(g *sessionmap.Group[int], _ *sessionmap.Attribute[int, string]) { g.Begin(2) }, map[int]string{1: "mine"}},
+		"rename":        {func(g *sessionmap.Group[int], _ *sessionmap.Attribute[int, string]) { _ = g.Rename(1, 2) }, map[int]string{2: "mine"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGroup(t, sessionmap.WithTTL(time.Minute), sessionmap.WithSweepInterval(time.Hour))
+				a := sessionmap.NewAttribute[string](g, "")
+				guarded := map[int]string{}
+				sessionmap.NewGuard(g, &sync.Mutex{}, guarded)
+				for range 2 { // after the first no sweep comes for an hour
+					g.Touch(2)
+					time.Sleep(2 * time.Minute)
+				}
+				guarded[2] = "stale"
+				g.Touch(1)
+				guarded[1] = "mine"
+				c.do(g, a)
+				assert.Equal(t, c.want, guarded)
+			})
+		})
+	}
+}
+
+// TestGuardOfAFormerID: nothing is to be put under it, where it would be left.
+func TestGuardOfAFormerID(t *testing.T) {
+	g := newGroup(t, sessionmap.WithRenameGrace(time.Hour))
+	guard := sessionmap.NewGuard(g, &sync.Mutex{}, map[int]string{})
+	require.True(t, guard.Touch(1))
+	require.NoError(t, g.Rename(1, 2))
+	assert.False(t, guard.Touch(1))
+	assert.True(t, guard.Touch(2))
+	assert.Equal(t, 1, g.Len())
+}
+
+// TestDeleteByOfWhatChangedHands: a session that is another owner's by the time it would be ended stays.
+func TestDeleteByOfWhatChangedHands(t *testing.T) {
+	m := newMap[int, string](t)
+	index := sessionmap.NewIndex(m, itselfOwner)
+	m.Set(1, "ada")
+	m.Set(2, "ada")
+	m.OnRemove(func(key int, _ string, _ sessionmap.Cause) {
+		if key == 1 {
+			m.Set(2, "bob")
+		}
+	})
+	assert.Equal(t, 1, index.DeleteBy("ada"))
+	v, _ := m.Get(2)
+	assert.Equal(t, "bob", v)
+	m.Set(1, "bob")
+	for id := range index.Of("bob") {
+		assert.Equal(t, 2, id, "1 is another's by then")
+		m.Set(1, "eve")
+	}
+}
+
+// goexitContext is a context of which the stop function ends the goroutine.
+type goexitContext struct{ stubbornContext }
+
+func (goexitContext) AfterFunc(func()) (stop func() bool) {
+	return func() bool { runtime.Goexit(); return true }
+}
+
+// TestStopGoexitReportsAll: where a context ends the goroutine that leaves it, all values are reported all the same.
+func TestStopGoexitReportsAll(t *testing.T) {
+	for name, end := range map[string]func(m *sessionmap.RobustSessionMap[int, int]){
+		"delete": func(m *sessionmap.RobustSessionMap[int, int]) {
+			for key := range 10 {
+				finish(func() { m.Delete(key) })
+			}
+		},
+		"sweep": func(m *sessionmap.RobustSessionMap[int, int]) {
+			time.Sleep(2 * time.Minute)
+			for range 3 {
+				finish(func() { m.Sweep() })
+			}
+		},
+		"clear": func(m *sessionmap.RobustSessionMap[int, int]) { finish(func() { m.Clear() }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var left removals
+				m := newMap[int, int](t, left.option(), sessionmap.WithTTL(time.Minute), sessionmap.WithSweepInterval(time.Hour))
+				m.Set(-1, 0)
+				time.Sleep(2 * time.Minute) // now no sweep comes for an hour
+				left.take()
+				for key := range 10 {
+					m.Set(key, key)
+					if key%3 == 1 {
+						m.BindContext(goexitContext{stubbornContext{t.Context()}}, key)
+					}
+				}
+				end(m)
+				assert.Len(t, left.take(), 10)
+				assert.Zero(t, m.Len())
+			})
+		})
+	}
+}
+
+// A lateContext tells of its end when it is asked to.
+type lateContext struct {
+	stubbornContext
+	tell func()
+	err  error
+}
+
+func newLateContext(t *testing.T) *lateContext {
+	return &lateContext{stubbornContext: stubbornContext{t.Context()}}
+}
+
+func (c *lateContext) Err() error { return c.err }
+
+func (c *lateContext) AfterFunc(f func()) (stop func() bool) {
+	c.tell = f
+	return func() bool { return false }
+}
+
+func (c *lateContext) end() {
+	c.err = context.Canceled
+	c.tell()
+	synctest.Wait()
+}
+
+// TestFormerContextEndsNothing: a session is bound to its last context, be the end of the former under way already.
+func TestFormerContextEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t)
+		first, second := newLateContext(t), newLateContext(t)
+		m.Set(1, 1)
+		require.True(t, m.BindContext(first, 1))
+		first.err = context.Canceled
+		sessionmap.WithLock(m, first.tell) // so that what ends the session has begun, and waits
+		if !m.BindContext(second, 1) {
+			t.Skip("it did not wait long enough")
+		}
+		synctest.Wait()
+		assert.True(t, m.Contains(1))
+		second.end()
+		assert.False(t, m.Contains(1))
+	})
+}
+
+// TestSetContextBindsAfterGoexit: a value that is stored is bound though a callback ends the goroutine.
+func TestSetContextBindsAfterGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t)
+		m.Set(1, 1)
+		cancel := m.OnRemove(func(int, int, sessionmap.Cause) { runtime.Goexit() })
+		ctx := newLateContext(t)
+		finish(func() { m.SetContext(ctx, 1, 2) })
+		cancel()
+		require.NotNil(t, ctx.tell)
+		ctx.end()
+		assert.False(t, m.Contains(1))
+	})
+}
+
+// TestNewIndexByAge: sessions that an index takes in are in the order in which they began.
+func TestNewIndexByAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, string](t)
+		g := newGroup(t)
+		a := sessionmap.NewAttribute[string](g, "")
+		var want []int
+		for key := range 50 {
+			m.Set(key, "ada")
+			a.Set(key, "ada")
+			want = append(want, key)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, want, slices.Collect(sessionmap.NewIndex(m, itselfOwner).Of("ada")))
+		assert.Equal(t, want, slices.Collect(sessionmap.NewIndex(a, itselfOwner).Of("ada")))
+	})
+}
+
+// TestNewIndexOfTheSameAgain: the owner that a value has when it is set again counts, also where it is the same pointer.
+func TestNewIndexOfTheSameAgain(t *testing.T) {
+	m := newMap[int, *closable](t)
+	v := &closable{user: "ada"}
+	m.Set(1, v)
+	again := false
+	index := sessionmap.NewIndex(m, func(_ int, c *closable) string {
+		user := c.user
+		if !again {
+			again = true
+			c.user = "bob"
+			m.Set(1, v)
+		}
+		return user
+	})
+	assert.Zero(t, index.Count("ada"))
+	assert.Equal(t, 1, index.Count("bob"))
+}
+
+// TestDeleteFuncThatRenames comes to its end, and meets all.
+func TestDeleteFuncThatRenames(t *testing.T) {
+	for _, times := range []int{1, 1 << 20} {
+		m := newMap[int, int](t)
+		for key := range 100 {
+			m.Set(key, key)
+		}
+		m.DeleteFunc(func(key, value int) bool {
+			if key < 1000*times {
+				require.NoError(t, m.Rename(key, key+1000))
+				return false
+			}
+			return value%2 == 0
+		})
+		if times == 1 {
+			assert.Equal(t, 50, m.Len())
+		}
+	}
+}
+
+// TestClearedLeaseIsFound: a lease that is lost after its session was cleared counts like any other.
+func TestClearedLeaseIsFound(t *testing.T) {
+	m := newMap[int, int](t, sessionmap.WithTTL(0), silent)
+	m.Set(1, 1)
+	m.Acquire(1)
+	m.Clear()
+	assert.Equal(t, 1, sessionmap.Unreleased(m))
+	for m.Stats().LostLeases == 0 {
+		runtime.GC()
+		m.Sweep()
+	}
+	assert.Zero(t, sessionmap.Unreleased(m))
+}
+
+// TestEndOfANilKey: that of a map whose keys are of an interface type.
+func TestEndOfANilKey(t *testing.T) {
+	m := newMap[any, int](t, sessionmap.WithName("nil key"))
+	m.Set(nil, 1)
+	other := newMap[struct{ any }, int](t, sessionmap.WithName("other"))
+	other.Set(struct{ any }{}, 1)
+	for in := range sessionmap.Instances() {
+		assert.Equal(t, in.Label == "nil key", in.End(nil))
+	}
+	assert.Zero(t, m.Len())
+	assert.Equal(t, 1, other.Len())
+}
+
+// TestLoadOfAnExpiredSession: whoever waits for a load does not wait for the report of what was there before.
+func TestLoadOfAnExpiredSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithTTL(time.Minute), sessionmap.WithSweepInterval(time.Hour))
+		for range 2 { // after the first no sweep comes for an hour
+			m.Set(1, 1)
+			time.Sleep(2 * time.Minute)
+		}
+		unblock := make(chan struct{})
+		m.OnRemove(func(int, int, sessionmap.Cause) { <-unblock })
+		answered := make(chan int, 2)
+		for range 2 {
+			go func() {
+				v, err := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (int, error) { return 2, nil })
+				assert.NoError(t, err)
+				answered <- v
+			}()
+			synctest.Wait()
+		}
+		require.Len(t, answered, 1, "of two, one reports what has expired")
+		close(unblock)
+		synctest.Wait()
+		assert.Len(t, answered, 2)
+	})
+}
+
+// TestContextDoneBeforeItIsBound: a context whose end comes before it is the session's ends it all the same.
+func TestContextDoneBeforeItIsBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t)
+		m.Set(1, 1)
+		ctx := newLateContext(t)
+		ctx.err = context.Canceled // and it has told so, if anybody, before
+		require.True(t, m.BindContext(ctx, 1))
+		synctest.Wait()
+		assert.False(t, m.Contains(1))
+	})
+}
+
+// TestRenameDoesNotPinTheOldKey: a session holds no key that it is no longer called by.
+func TestRenameDoesNotPinTheOldKey(t *testing.T) {
+	type id [32]byte // of an allocation of its own
+	m := newMap[*id, int](t, sessionmap.WithMaxLifetime(time.Hour))
+	key := new(id)
+	old := weak.Make(key)
+	m.Set(key, 1)
+	require.NoError(t, m.Rename(key, new(id)))
+	key = nil
+	for range 3 {
+		runtime.GC()
+	}
+	assert.Nil(t, old.Value())
+	assert.Equal(t, 1, m.Len())
+}
+
+// TestManyOverdueLeases: a sweep finds all of them.
+func TestManyOverdueLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithLeaseWarning(time.Minute), sessionmap.WithSweepInterval(time.Hour), silent)
+		var leases []*sessionmap.Lease[int, int]
+		for key := range 300 {
+			m.Set(key, key)
+			lease, _ := m.Acquire(key)
+			leases = append(leases, lease)
+		}
+		time.Sleep(2 * time.Minute)
+		m.Sweep()
+		assert.Equal(t, 300, m.Stats().OverdueLeases)
+		for _, lease := range leases {
+			lease.Release()
+		}
+	})
+}
+
+// TestPressureKeepsWhatIsLeft: also where others end sessions between two steps of the same.
+func TestPressureKeepsWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, h := pressed(t, 300, 10, silent)
+		cleared := false
+		m.OnRemove(func(_, _ int, cause sessionmap.Cause) {
+			if cause == sessionmap.Pressure && !cleared {
+				cleared = true
+				m.Clear()
+				for key := range 5 {
+					m.Set(key, key)
+				}
+			}
+		})
+		collect(h, 1000)
+		require.True(t, cleared)
+		assert.Equal(t, 5, m.Len())
+	})
+}
+
+// TestClearKeepsTheAlert of what was evicted just before.
+func TestClearKeepsTheAlert(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a alerts
+		m := newMap[int, int](t, append(a.options(sessionmap.AlertRules{Fill: -1}), sessionmap.WithMaxSize(1))...)
+		m.Set(1, 1)
+		m.Set(2, 2)
+		m.Clear()
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertEvicting}, a.kinds())
+	})
+}
+
+// TestAlertHookGoexit: where the hook ends the goroutine the other alerts of the same look are told all the same.
+func TestAlertHookGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kinds []sessionmap.AlertKind
+		m := newMap[int, int](t, sessionmap.WithMaxSize(1), silent, sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) { panic("no") }),
+			sessionmap.WithAlerts(sessionmap.AlertRules{}, func(a sessionmap.Alert) {
+				kinds = append(kinds, a.Kind)
+				runtime.Goexit()
+			}))
+		m.Set(1, 1)
+		m.Set(2, 2)
+		time.Sleep(30 * time.Second)
+		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertNearBound, sessionmap.AlertEvicting, sessionmap.AlertPanics}, kinds)
 	})
 }

@@ -135,8 +135,7 @@ var (
 // would refuse.
 func (m *RobustSessionMap[K, V]) Rename(old, new K) error { return m.renameAnd(old, new, func(V) {}) }
 
-// renameAnd is Rename, after which it calls follow with the session's value, even if a callback ends the goroutine
-// (runtime.Goexit).
+// renameAnd is Rename, after which it calls follow with the session's value.
 func (m *RobustSessionMap[K, V]) renameAnd(old, new K, follow func(value V)) error {
 	oldHash, ok := m.hash(old)
 	newHash, newOK := m.hash(new)
@@ -152,16 +151,13 @@ func (m *RobustSessionMap[K, V]) renameAnd(old, new K, follow func(value V)) err
 	m.mu.Lock()
 	value, left, err := m.rename(old, new, oldHash, newHash)
 	m.mu.Unlock()
-	runAll([]func(){
-		func() { m.report(left) },
-		func() {
-			if err == nil {
-				follow(value)
-			}
-		},
-	})
+	if len(left) > 0 {
+		m.report(left)
+		return m.renameAnd(old, new, follow)
+	}
 	switch err {
 	case nil:
+		follow(value)
 		return nil
 	case ErrNotFound:
 		return fmt.Errorf("%w: Rename from %v", err, old)
@@ -169,7 +165,7 @@ func (m *RobustSessionMap[K, V]) renameAnd(old, new K, follow func(value V)) err
 	return fmt.Errorf("%w: Rename to %v", err, new)
 }
 
-// rename needs the lock. What has left, for it was expired, is to be reported.
+// rename needs the lock. Where something has left, for it was expired, that is to be reported, and rename called again.
 func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (value V, left []removal[K, V], err error) {
 	p, now := m.policy.Load(), m.clock.exact()
 	lookup := func(hash uint32, key K) *entry[K, V] {
@@ -180,13 +176,16 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (va
 		}
 		return e
 	}
-	from := lookup(oldHash, old)
+	from, taken := lookup(oldHash, old), lookup(newHash, new)
 	switch {
+	case len(left) > 0:
+		m.stir(now)
+		return value, left, nil
 	case from == nil:
 		return value, left, ErrNotFound
 	case old == new:
 		return m.values.open(from.value.Load()), left, nil
-	case lookup(newHash, new) != nil:
+	case taken != nil:
 		return value, left, ErrExists
 	case m.refuses(new, now):
 		return value, left, ErrRefused
@@ -215,7 +214,8 @@ func (m *RobustSessionMap[K, V]) rename(old, new K, oldHash, newHash uint32) (va
 // deciding until then: who meets it waits for the lock that the caller holds, and looks again. So whoever has missed
 // the one finds the other.
 func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) (to *entry[K, V]) {
-	to = newEntry[K, V](false)
+	x := from.extra.Load()
+	to = newEntry[K, V](x != nil) // apart from what is left of from, which holds the old key
 	to.key, to.hash, to.created = new, hash, from.created
 	to.accessed.Store(deciding)
 	p.table.insert(to)
@@ -224,8 +224,9 @@ func (p *policy[K, V]) rename(from *entry[K, V], new K, hash uint32) (to *entry[
 	box := from.value.Swap(nil)
 	p.recency.withdraw(from)
 	p.deadlines.remove(from)
-	x := from.extra.Load()
-	to.extra.Store(x)
+	if x != nil {
+		to.extra.Load().from(x)
+	}
 	if t := from.ties(); t != nil {
 		t.entry = to
 	}

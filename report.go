@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 )
 
@@ -39,17 +38,16 @@ func (r *reporter[K, V]) init(c config) {
 
 // report counts removals and tells the hooks of them.
 func (r *reporter[K, V]) report(removals []removal[K, V]) {
-	for _, out := range removals {
-		r.left(out)
-	}
-	r.tell(removals, r.listeners(), 0)
+	defer r.tell(removals, r.listeners(), 0) // deferred, for a context that leaves may end its goroutine
+	r.allLeft(removals)
 }
 
 // reportOne is report for one. It allocates only where somebody is to be told.
 func (r *reporter[K, V]) reportOne(out removal[K, V]) {
-	r.left(out)
 	if len(r.hooks.all()) > 0 || r.closer != nil {
-		r.tell([]removal[K, V]{out}, r.listeners(), 0)
+		r.report([]removal[K, V]{out})
+	} else {
+		r.left(out)
 	}
 }
 
@@ -60,6 +58,20 @@ func (r *reporter[K, V]) listeners() []*func(K, V, Cause) {
 		hooks = append(slices.Clip(hooks), &r.closer)
 	}
 	return hooks
+}
+
+// allLeft is left for each.
+func (r *reporter[K, V]) allLeft(removals []removal[K, V]) {
+	next := 0
+	defer func() {
+		if next < len(removals) {
+			r.allLeft(removals[next:])
+		}
+	}()
+	for next < len(removals) {
+		next++
+		r.left(removals[next-1])
+	}
 }
 
 // left counts a removal, and ends what was tied to its entry.
@@ -136,37 +148,6 @@ func closable(t reflect.Type) bool {
 	}
 	closers := []reflect.Type{reflect.TypeFor[io.Closer](), reflect.TypeFor[interface{ Close() }]()}
 	return slices.ContainsFunc(closers, t.Implements) || t == reflect.TypeFor[func()]() || t == reflect.TypeFor[context.CancelFunc]()
-}
-
-// A roster is a list that is read without a lock: a change replaces it. The zero value is empty.
-type roster[T any] struct {
-	mu    sync.Mutex // held by changes
-	items atomic.Pointer[[]*T]
-}
-
-func (r *roster[T]) all() []*T {
-	if items := r.items.Load(); items != nil {
-		return *items
-	}
-	return nil
-}
-
-// add appends item; remove takes it off again.
-func (r *roster[T]) add(item T) (remove func()) {
-	added := &item
-	r.change(func(items []*T) []*T { return append(items, added) })
-	return func() {
-		r.change(func(items []*T) []*T {
-			return slices.DeleteFunc(items, func(other *T) bool { return other == added })
-		})
-	}
-}
-
-func (r *roster[T]) change(edit func([]*T) []*T) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	items := edit(slices.Clone(r.all()))
-	r.items.Store(&items)
 }
 
 // callbacks runs user code: with no lock held, and so that a panic in it goes no further.

@@ -25,8 +25,8 @@
 //	   ttl.go    deadlines, and when to sweep            ◄────┘
 //
 // options.go has the options of New, events.go the sources of session.deleted events and the removal causes,
-// report.go the callbacks, clock.go the time, stats.go the counters; entry.go says how the goroutines that meet at
-// one entry agree, box.go how it holds its value.
+// report.go the callbacks, roster.go lists of them, clock.go the time, stats.go the counters; entry.go says how the
+// goroutines that meet at one entry agree, box.go how it holds its value.
 //
 // What sessions need beyond that stands on two small things: ties.go, what is tied to the life of one entry, and
 // recent.go, what is remembered of keys that have none.
@@ -124,16 +124,17 @@ type RobustSessionMap[K comparable, V any] struct {
 
 	// mu guards all that follows, and every change of which entries exist. No user code runs and nothing
 	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
-	mu      sync.Mutex
-	closed  atomic.Bool          // read without mu by those to whom a moment ago will do
-	renamed func(value V, key K) // told with the lock held; nil for nothing
-	sweeper alarm
-	ticker  alarm // of a coarse clock
-	presser alarm // of memory pressure
-	watcher alarm // of the figures
-	keys    keyMemory[K]
-	indexes int      // how many there are
-	cancels []func() // end the subscriptions and the watch on the context
+	mu         sync.Mutex
+	closed     atomic.Bool          // read without mu by those to whom a moment ago will do
+	renamed    func(value V, key K) // told with the lock held; nil for nothing
+	sweeper    alarm
+	ticker     alarm // of a coarse clock
+	presser    alarm // of memory pressure
+	watcher    alarm // of the figures
+	keys       keyMemory[K]
+	indexes    int      // how many there are
+	unreleased int      // leases, be it on sessions that have been cleared
+	cancels    []func() // end the subscriptions and the watch on the context
 
 	renameLogs []*renameLog[K, V] // of the walks under way
 }
@@ -245,7 +246,7 @@ func MustNew[K comparable, V any](opts ...Option) *RobustSessionMap[K, V] {
 // Get returns the value of key, and whether it is there. A hit is an access. It takes no lock and allocates
 // nothing, but for one Get in 256 at the most in a map of more than 4096 entries: where the lock happens to
 // be free, that one files what all have touched. It waits for the lock where key is just being renamed, or deleted by
-// a function, and on a clock that steps where it is just looked at for an eviction.
+// a function, or a former one ([WithRenameGrace]), and on a clock that steps where it is just looked at for an eviction.
 func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
 	hash, ok := m.hash(key)
 	if ok {
@@ -410,8 +411,11 @@ func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
 // entry returns the times of e, if it is live.
 func (m *RobustSessionMap[K, V]) entry(e *entry[K, V]) (Entry, bool) {
 	last, ok := m.stampOf(e)
-	if !ok {
-		return Entry{}, false
+	for ; !ok; last, ok = m.stampOf(e) { // it has ended, or been renamed
+		var box *boxed[V]
+		if e, box = m.present(e); box == nil {
+			return Entry{}, false
+		}
 	}
 	idle := e.idle(m.timeouts)
 	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(last.accessed, m.clock.now())), IdleTimeout: time.Duration(idle)}

@@ -20,13 +20,14 @@ type ties struct {
 	owned      []owned      // in the indexes, by their number
 	costs      []int64      // of each value, by the number in its demand
 	cost       atomic.Int64 // their sum
+	granted    atomic.Uint64
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
 	ends   []*func(Cause)
 	closed chan struct{}   // by done
 	ctx    context.Context // by context
-	unbind func()          // from the context that ends the entry
+	bound  *func()         // leaves the context that ends the entry; nil if there is none
 }
 
 // whenEnded calls fn when the entry ends, or now if it has, unless cancel is called before.
@@ -58,7 +59,7 @@ func (t *ties) end(cause Cause) {
 	for _, fn := range ends {
 		tell = append(tell, func() { (*fn)(cause) })
 	}
-	runAll(append(tell, func() { t.bind(nil) }))
+	runAll(append(tell, func() { t.bind(nil)() }))
 }
 
 // done returns a channel that is closed when the entry ends.
@@ -94,22 +95,28 @@ func (t *ties) context() context.Context {
 	return ctx
 }
 
-// bind has unbind undo what binds the entry to a context, and undoes what did so before.
-func (t *ties) bind(unbind func()) {
+// bind has the entry bound by what leave leaves, and no longer by what bound it before. It returns what leaves that or, if
+// the entry has ended, this.
+func (t *ties) bind(leave *func()) (leaveOther func()) {
 	t.mu.Lock()
-	before := t.unbind
-	t.unbind = unbind
-	if t.ended != 0 {
-		t.unbind = nil
+	defer t.mu.Unlock()
+	other := t.bound
+	if t.ended != 0 && leave != nil {
+		other = leave
+	} else {
+		t.bound = leave
 	}
-	ended := t.ended != 0
-	t.mu.Unlock()
-	if before != nil {
-		before()
+	if other == nil {
+		return func() {}
 	}
-	if ended && unbind != nil {
-		unbind()
-	}
+	return *other
+}
+
+// boundBy reports whether leave leaves what the entry was bound by last.
+func (t *ties) boundBy(leave *func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bound == leave
 }
 
 // An EndedError is why a [RobustSessionMap.SessionContext] was cancelled: context.Cause returns it. A
@@ -157,6 +164,9 @@ func (m *RobustSessionMap[K, V]) withLive(key K, fn func(p *policy[K, V], e *ent
 		p.touch(e, now)
 		fn(p, e, now)
 	}
+	if out.cause != 0 {
+		m.stir(now)
+	}
 	m.mu.Unlock()
 	m.reportLeft(out)
 	return e != nil
@@ -203,14 +213,21 @@ func (m *RobustSessionMap[K, V]) bind(ctx context.Context, key K, box *boxed[V])
 	if t == nil {
 		return false
 	}
+	var leave func()
 	self, tied := weak.Make(m), weak.Make(t)
-	stop := context.AfterFunc(ctx, func() {
+	end := func() {
 		if m, t := self.Value(), tied.Value(); m != nil && t != nil {
-			m.endTied(t, ContextDone)
+			m.endTied(t, ContextDone, func() bool { return t.boundBy(&leave) })
 		}
-	})
+	}
+	stop := context.AfterFunc(ctx, end)
 	callbacks := m.callbacks
-	t.bind(func() { callbacks.run("BindContext", func() { stop() }) }) // the context may be of any kind
+	leave = func() { callbacks.run("BindContext", func() { stop() }) } // the context may be of any kind
+	leaveOther := t.bind(&leave)
+	if ctx.Err() != nil {
+		go end() // for the first may have come before it was bound
+	}
+	leaveOther()
 	return true
 }
 
@@ -223,22 +240,25 @@ func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V)
 		m.reject(key, value)
 		return false
 	}
-	box := m.values.box(value)
-	if !m.set(key, value, box, m.timeouts.idle) {
-		return false
-	}
-	m.bind(ctx, key, box)
-	return true
+	box, finished := m.values.box(value), false
+	defer func() { // deferred, for a callback may end the goroutine
+		if stored || !finished {
+			m.bind(ctx, key, box)
+		}
+	}()
+	stored = m.set(key, value, box, m.timeouts.idle)
+	finished = true
+	return stored
 }
 
-// endTied ends the entry that t belongs to, if it is still in the map, and reports whether it was.
-func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
+// endTied ends the entry that t belongs to, if it is still in the map, and still returns true with the lock held. It reports
+// whether it has.
+func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause, still func() bool) (ended bool) {
 	m.mu.Lock()
 	e := t.entry.(*entry[K, V])
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
-	found := p.lookup(e.hash, e.key, now, &out)
-	if found == e {
+	if ended = p.lookup(e.hash, e.key, now, &out) == e && still(); ended {
 		out = p.removal(e, e.end(), cause)
 		p.remove(e)
 		m.loads.veto(e.key, never)
@@ -249,7 +269,7 @@ func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause) (ended bool) {
 	}
 	m.mu.Unlock()
 	m.reportLeft(out)
-	return found == e
+	return ended
 }
 
 // Scope returns a function that deletes the session of key. It is for defer: however the function exits, by

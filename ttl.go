@@ -224,7 +224,7 @@ func (m *RobustSessionMap[K, V]) sweepInBackground() {
 	m.answer(&m.sweeper, func() { m.sweep() }, func(now int64) int64 {
 		p := m.policy.Load()
 		next := min(p.nextDeadline(), m.keys.deadline())
-		if p.leases.held.Load() > 0 {
+		if m.unreleased > 0 {
 			next = min(next, after(now, leaseCheck))
 		}
 		return next

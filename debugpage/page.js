@@ -8,6 +8,7 @@
 
   let seen = [];             // answers, the newest last, without their sessions
   let selected = Number(location.hash.slice(1)) || null;
+  let listed = null; // the map of which sessions are shown: for a moment the one that was selected before
   let paused = false, timer, asking, walkAfter = 0;
   let failed = false;
   const order = { key: 'ID', down: false };
@@ -444,11 +445,12 @@
   ];
   const actionColumn = { class: 'number', make(cell, s) {
     const button = element('button', { type: 'button', class: 'danger', 'aria-label': 'End session ' + (s.Key ?? s.ID) }, 'End');
-    button.addEventListener('click', () => end(selected, s));
+    button.addEventListener('click', () => end(listed, s));
     cell.append(button);
   } };
 
   function showSessions(t, actions) {
+    listed = t.Map;
     fill($('sessions'), t.Sessions, s => s.ID, actions ? [...sessionColumns, actionColumn] : sessionColumns);
     const names = { age: 'the oldest', idle: 'the longest idle', cost: 'the most costly', leases: 'the most leased' };
     say($('sessions-note'), t.Sessions.length ? `${plural(t.Sessions.length, 'session')} of ${count(t.Walked)}, ${names[t.By]} first; looking took ${duration(t.Took)}.` : 'No sessions now.');

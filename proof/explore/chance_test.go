@@ -35,6 +35,9 @@ func byChance(n int) scenario {
 	}
 	p.fine = p.IntN(4) == 0
 	fill := filled([]int{1, 2}[:p.IntN(3)]...)
+	if p.size == 0 && p.IntN(2) == 0 { // so many that what readers touch is noted
+		fill, p.keys = filled(1, 2, 3, 4, 5), 5
+	}
 	p.before = fill
 	kinds := []string{"get", "set", "take", "get or set", "update", "update away", "clear", "close"}
 	if p.group = p.IntN(3) == 0; p.group {
@@ -59,6 +62,8 @@ func byChance(n int) scenario {
 			p.with += " index"
 			p.before = func(w *world) { w.newIndex(); fill(w) }
 			p.checks = append(p.checks, indexed)
+		} else {
+			kinds = append(kinds, "new index")
 		}
 	}
 	if p.idle > 0 {
@@ -146,6 +151,10 @@ func (p *program) step() func(w *world) {
 		return func(w *world) { w.lease(key, func() { within(w) }) }
 	case "event":
 		return func(w *world) { w.bus.Publish(key) }
+	case "new index":
+		p.kinds = slices.DeleteFunc(slices.Clone(p.kinds), func(k string) bool { return k == kind }) // one is enough
+		p.checks = append(p.checks, indexed)
+		return func(w *world) { w.newIndex() }
 	case "rename":
 		return func(w *world) { w.rename(key, other) }
 	case "end":

@@ -63,13 +63,14 @@ func explore(t *testing.T, s scenario) {
 			break
 		}
 	}
+	inTurn, _, _ := x.Executions()
 	x.Random(rand.New(rand.NewPCG(1, 2)))
 	for range *random {
 		execute(t, x, s)
 	}
 	executions, steps, redundant := x.Executions()
 	// Not as name=number: of the figures there is one line, that of all scenarios together.
-	t.Logf("1 scenarios, %d whole, %d executions, %d steps, %d redundant", whole, executions, steps, redundant)
+	t.Logf("1 scenarios, %d whole, %d executions, %d random, %d steps, %d redundant", whole, inTurn, executions-inTurn, steps, redundant)
 }
 
 func execute(t *testing.T, x *stepped.Explorer, s scenario) {

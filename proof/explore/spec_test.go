@@ -45,6 +45,7 @@ type outcome struct {
 	ok              bool // something was there, or was done
 	stored          bool // the value of the call was put in
 	exists, refused bool // why a rename did not succeed
+	late            bool // by the end of the call some session can have been expired
 }
 
 const keys = 10
@@ -73,8 +74,8 @@ func (s mapState) without(key int) mapState {
 	return s
 }
 
-// wholeMap is what a map is to do, if each call took effect at one moment. Where sessions expire, one that reads may
-// miss what another access, begun before the deadline, goes on to keep.
+// wholeMap is what a map is to do, if each call took effect at one moment. Where sessions expire, one that reads, or takes
+// an attribute, may miss what another access, begun before the deadline, goes on to keep.
 func wholeMap(sc scenario) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return mapState{} },
@@ -90,13 +91,16 @@ func (sc scenario) step(s mapState, c call, out outcome) (bool, mapState) {
 	there := s.values[c.key]
 	found := out.ok == (there != 0) && (!out.ok || out.value == there)
 	room := there != 0 || sc.size == 0 || sc.group || s.n < sc.size // a group's size is of sessions
-	missed := sc.idle > 0 && !out.ok
+	missed := out.late && !out.ok
 	switch c.kind {
 	case get, peek, acquire:
 		return found || missed, s
 	case touch:
 		return out.ok == (there != 0) || missed, s
 	case take, updateAway:
+		if sc.group && missed {
+			return true, s
+		}
 		return found, s.without(c.key)
 	case set:
 		if !out.stored {
@@ -133,7 +137,7 @@ func (sc scenario) step(s mapState, c call, out outcome) (bool, mapState) {
 		case out.refused:
 			return s.closed || sc.refuses, s
 		case !out.ok:
-			return there == 0 || sc.idle > 0, s
+			return there == 0 || out.late, s
 		}
 		return there != 0 && (s.values[c.to] == 0 || c.to == c.key), s.without(c.key).with(c.to, there)
 	case end:

@@ -152,6 +152,7 @@ func (w *world) do(c call, run func() outcome) (out outcome) {
 			w.values[c.value] = &storedValue{key: c.key, put: a.began, idle: w.idle, keeps: c.kind == update}
 		}
 		out = run()
+		out.late = w.idle > 0 && elapsed() >= w.idle/2 // the shortest timeout that a session is given
 		w.clock++
 		a.ended, a.endedAt = w.clock, elapsed()
 		for v, it := range w.values {
@@ -480,10 +481,10 @@ func (w *world) checkVictims() error {
 	return nil
 }
 
-// mayTouch reports whether a call that puts a value in may have touched the session of another, which was renamed or removed
-// before the value was in its place.
+// mayTouch reports whether a call may have touched the session of a value that it has not seen: it leased that when it had
+// another value, or it puts in another, before which the session was renamed or removed.
 func (w *world) mayTouch(c call, it *storedValue) bool {
-	return c.value != 0 && (c.key == it.key || slices.ContainsFunc(w.calls, func(o porcupine.Operation) bool {
+	return c.kind == acquire && c.key == it.key || c.value != 0 && (c.key == it.key || slices.ContainsFunc(w.calls, func(o porcupine.Operation) bool {
 		r := o.Input.(call)
 		return r.kind == rename && r.to == c.key
 	}))

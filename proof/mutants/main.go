@@ -64,6 +64,9 @@ func mutate(dir, only, generic string, sample int, seed uint64, check, report bo
 	mutants = slices.DeleteFunc(mutants, func(m mutant) bool {
 		return !strings.Contains(m.name, only) && !strings.Contains(m.file, only)
 	})
+	if len(mutants) == 0 {
+		return fmt.Errorf("no mutant is called %q", only)
+	}
 	if sample > 0 && sample < len(mutants) {
 		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
 		mutants = mutants[:sample]

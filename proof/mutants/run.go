@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sessionmap/sessionmap/proof/overlay"
 )
 
 // A library is the package's files, by name.
@@ -141,10 +143,14 @@ func (l *library) runEach(dir string, mutants map[int]mutant, jobs int, t *tally
 	work.SetLimit(jobs)
 	for _, n := range slices.Sorted(maps.Keys(mutants)) {
 		work.Go(func() error {
-			if verdict := run(dir, n, limit, args...); verdict != survives {
-				t.tell(mutants[n], verdict)
-			} else {
+			verdict, err := run(dir, n, limit, args...)
+			switch {
+			case err != nil:
+				return err
+			case verdict == survives:
 				t.retry(mutants[n])
+			default:
+				t.tell(mutants[n], verdict)
 			}
 			return nil
 		})
@@ -185,14 +191,17 @@ func (l *library) tryAll(m mutant, plain, shaken time.Duration) (verdict string,
 		return verdict, err
 	}
 	verdict, err = l.verdict(l.shaken(changed), shaken, shakenly...)
-	if err != nil || verdict != survives {
-		return "shaken: " + verdict, err
+	switch {
+	case err != nil || verdict == doesNotBuild:
+		return verdict, err
+	case verdict != survives:
+		return "shaken: " + verdict, nil
 	}
 	return l.explored(m)
 }
 
 // How the tests run with all atomics shaken.
-var shakenly = []string{"-test.skip", "Allocations|DoesNotGrow"}
+var shakenly = []string{"-test.skip", overlay.NotShaken}
 
 // shaken returns the files of the library, some changed, with the atomics of package shaky.
 func (l *library) shaken(changed map[string]string) map[string]string {
@@ -262,31 +271,34 @@ func (l *library) verdict(changed map[string]string, limit time.Duration, args .
 	if err != nil {
 		return "", err
 	}
-	return run(dir, 0, limit, args...), nil
+	return run(dir, 0, limit, args...)
 }
 
 // run runs the tests with mutant n selected, and returns which failed first. Those that take longer than the limit hang.
-func run(dir string, n int, limit time.Duration, args ...string) (verdict string) {
+func run(dir string, n int, limit time.Duration, args ...string) (verdict string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	defer cancel()
 	out, err := command(ctx, dir, n, binary, append(args, "-test.failfast", "-test.timeout", limit.String())...)
+	var exit *exec.ExitError
 	switch hanging := regexp.MustCompile(`running tests:\s+(\w+)`).FindStringSubmatch(out); {
 	case err == nil:
-		return survives
+		return survives, nil
 	case hanging != nil:
-		return hangs + " in " + hanging[1]
+		return hangs + " in " + hanging[1], nil
 	case ctx.Err() != nil:
-		return hangs
+		return hangs, nil
+	case !errors.As(err, &exit):
+		return "", fmt.Errorf("running the tests: %w", err)
 	}
 	if tests := failed(out); len(tests) > 0 {
-		return tests[0]
+		return tests[0], nil
 	}
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return strings.TrimSpace(line)
+			return strings.TrimSpace(line), nil
 		}
 	}
-	return "fails"
+	return exit.String(), nil // as when the system kills what takes too much memory
 }
 
 // failed returns the tests that failed.

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 )
 
+// NotShaken are the tests that count allocations, or calls of the runtime: those of shaken atomics change that.
+const NotShaken = "Allocations|DoesNotGrow"
+
 // Write writes to scratch what rewrite makes of the Go files in dir, and returns the file to give to go build's -overlay.
 // A file that rewrite returns unchanged is left alone. Further files are added under the names in more.
 func Write(dir, scratch string, rewrite func(name, source string) (string, error), more map[string]string) (string, error) {

@@ -116,6 +116,9 @@ func (x *Explorer) take(options []int, goesOn bool) int {
 		if at < len(x.given) && slices.Contains(options, x.given[at]) {
 			return x.given[at]
 		}
+		if at < len(x.given) {
+			x.diverged = true
+		}
 		return options[0]
 	case x.rng != nil:
 		if goesOn && x.rng.IntN(8) > 0 {

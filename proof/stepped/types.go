@@ -107,13 +107,11 @@ func (m *Mutex) Unlock() {
 type (
 	Locker    = sync.Locker
 	Map       = sync.Map
-	Once      = sync.Once
 	WaitGroup = sync.WaitGroup
 )
 
-// OnceFunc and OnceValue are those of package sync. What they are given must not wait for another who calls it.
-func OnceFunc(f func()) func()             { return sync.OnceFunc(f) }
-func OnceValue[T any](f func() T) func() T { return sync.OnceValue(f) }
+// OnceFunc is that of package sync. What it is given must not wait for another who calls it.
+func OnceFunc(f func()) func() { return sync.OnceFunc(f) }
 
 // Seed is that of package maphash.
 type Seed = maphash.Seed
