@@ -1305,6 +1305,7 @@ func TestDeleteAfterTheAlertThatCloses(t *testing.T) {
 			m.Set(key, key)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		assert.Equal(t, 1, alerts)
 		for range 3 {
 			m.Delete(1)
@@ -1774,6 +1775,7 @@ func TestAlertHookGoexit(t *testing.T) {
 		m.Set(1, 1)
 		m.Set(2, 2)
 		time.Sleep(30 * time.Second)
+		synctest.Wait()
 		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertNearBound, sessionmap.AlertEvicting, sessionmap.AlertPanics}, kinds)
 	})
 }
