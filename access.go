@@ -468,8 +468,10 @@ func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (remove
 		out = p.removal(e, box, Deleted)
 		p.remove(e)
 		m.bury(e.key, now)
-		m.stir(now)
 		removed = true
+	}
+	if out.cause != 0 {
+		m.stir(now)
 	}
 	again = !removed && (found == e || e.current() != e)
 	m.mu.Unlock()

@@ -15,7 +15,8 @@ import (
 // A Guard knows of a session from when it is touched, here or by an attribute of the group. Touch first and then
 // put the key into the map, and do not put it where Touch is false. Do not hold the map's lock meanwhile: whatever can
 // begin or end a session can end others, whose keys are then deleted under it. A key that was put without a Touch, or
-// that the end or a rename of its session has just overtaken, is found by Adopt.
+// that the end or a rename of its session has just overtaken, is found by Adopt; one under a former id, once that has had
+// its grace ([WithRenameGrace]).
 type Guard[K comparable] struct {
 	group *Group[K]
 	keys  func() []K

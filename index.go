@@ -274,21 +274,33 @@ func (m *RobustSessionMap[K, V]) byAge() []*entry[K, V] {
 	return slices.SortedFunc(m.stayers(), func(a, b *entry[K, V]) int { return cmp.Compare(a.created, b.created) })
 }
 
-// adopt puts an entry, or what it has been renamed to, where it belongs by its value.
+// adopt puts an entry, or what it has been renamed to, where it belongs by its value. Whoever has set another one meanwhile
+// sees to that.
 func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
-	for was := (*entry[K, V])(nil); e != was; { // again if it has been renamed; whoever has set another value sees to that
+	for was := (*entry[K, V])(nil); e != was; { // again if it has been renamed
 		was = e
-		granted, box := e.granted(), m.valueOf(e)
+		m.mu.Lock()
+		granted := e.granted(0)
+		m.mu.Unlock()
+		box := m.valueOf(e)
 		var claimed []claim
 		if box != nil {
 			claimed = claims(m.rules.all(), m.callbacks, e.key, m.values.open(box))
 		}
 		m.mu.Lock()
 		e = e.current()
-		if p := m.policy.Load(); e == was && box != nil && e.value.Load() == box && e.granted() == granted && p.table.find(e.hash, e.key) == e {
-			p.own(e, claimed)
+		if p := m.policy.Load(); e == was && box != nil && e.value.Load() == box && p.table.find(e.hash, e.key) == e {
+			p.adopt(e, 0, granted, claimed)
 		}
 		m.mu.Unlock()
+	}
+}
+
+// adopt puts e where the claims of a value say, unless that has been granted others since.
+func (p *policy[K, V]) adopt(e *entry[K, V], number int, granted uint64, claims []claim) {
+	if e.granted(number) == granted {
+		p.own(e, claims)
+		p.tie(e).grant(number)
 	}
 }
 
@@ -383,7 +395,7 @@ func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
 	m := a.group.sessions
 	m.mu.Lock()
-	granted := a.group.entryOf(s).granted()
+	granted := a.group.entryOf(s).granted(a.index)
 	m.mu.Unlock()
 	box, claimed := s.first.find(a.index).value(), noClaims(a.rules.all())
 	if box != nil {
@@ -391,7 +403,8 @@ func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e := a.group.entryOf(s); e != nil && s.first.find(a.index).value() == box && e.granted() == granted {
-		m.policy.Load().own(e, claimed)
+	e := a.group.entryOf(s)
+	if e != nil && s.first.find(a.index).value() == box && (box != nil || e.ties() != nil) { // or nothing can be there for it
+		m.policy.Load().adopt(e, a.index, granted, claimed)
 	}
 }

@@ -72,7 +72,9 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 	var left removal[K, V]
 	m.mu.Lock()
 	now := m.clock.exact()
-	m.policy.Load().lookup(hash, key, now, &left)
+	if m.policy.Load().lookup(hash, key, now, &left); left.cause != 0 {
+		m.stir(now)
+	}
 	failed, _ := m.keys.failed.get(key, now)
 	if m.refuses(key, now) {
 		failed = ErrRefused

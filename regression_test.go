@@ -1779,3 +1779,44 @@ func TestAlertHookGoexit(t *testing.T) {
 		assert.Equal(t, []sessionmap.AlertKind{sessionmap.AlertNearBound, sessionmap.AlertEvicting, sessionmap.AlertPanics}, kinds)
 	})
 }
+
+// TestNewIndexBesideAnotherAttribute: what another attribute is granted meanwhile keeps no session out of an index, and the
+// session's own value, set again with another owner, is not overridden by what the index asked before.
+func TestNewIndexBesideAnotherAttribute(t *testing.T) {
+	g := newGroup(t)
+	user := sessionmap.NewAttribute[*closable](g, "user")
+	other := sessionmap.NewAttribute[int](g, "other", sessionmap.WithCost(func(int, int) int64 { return 1 }))
+	v := &closable{user: "ada"}
+	user.Set(1, v)
+	g.Touch(2)
+	asked := 0
+	index := sessionmap.NewIndex(user, func(_ int, c *closable) string {
+		asked++
+		other.Set(1, asked)
+		return c.user
+	})
+	assert.Equal(t, 1, index.Count("ada"))
+}
+
+// TestRenameIsNotListed: the walk over an instance's sessions tells of none under an id that is no more.
+func TestRenameIsNotListed(t *testing.T) {
+	m := newMap[int, int](t, sessionmap.WithName("listed"))
+	for key := range 10 {
+		m.Set(key, key)
+	}
+	for in := range sessionmap.Instances() {
+		if in.Label != "listed" {
+			continue
+		}
+		first := true
+		for s := range in.Sessions() {
+			assert.True(t, m.Contains(s.ID.(int)), s.ID)
+			if first {
+				first = false
+				for key := range 10 {
+					require.NoError(t, m.Rename(key, key+100))
+				}
+			}
+		}
+	}
+}

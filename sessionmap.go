@@ -401,21 +401,19 @@ type Entry struct {
 // Entry returns the times of key, and whether it is there. It is no access, and takes no lock but where
 // [RobustSessionMap.Get] does.
 func (m *RobustSessionMap[K, V]) Entry(key K) (Entry, bool) {
-	e, _ := m.peek(key)
-	if e == nil {
-		return Entry{}, false
+	for e, box := m.peek(key); box != nil; e, box = m.present(e) { // again if it has just been renamed
+		if entry, ok := m.entry(e); ok {
+			return entry, true
+		}
 	}
-	return m.entry(e)
+	return Entry{}, false
 }
 
 // entry returns the times of e, if it is live.
 func (m *RobustSessionMap[K, V]) entry(e *entry[K, V]) (Entry, bool) {
 	last, ok := m.stampOf(e)
-	for ; !ok; last, ok = m.stampOf(e) { // it has ended, or been renamed
-		var box *boxed[V]
-		if e, box = m.present(e); box == nil {
-			return Entry{}, false
-		}
+	if !ok {
+		return Entry{}, false
 	}
 	idle := e.idle(m.timeouts)
 	entry := Entry{Created: m.clock.time(e.created), LastAccess: m.clock.time(min(last.accessed, m.clock.now())), IdleTimeout: time.Duration(idle)}

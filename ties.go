@@ -20,7 +20,7 @@ type ties struct {
 	owned      []owned      // in the indexes, by their number
 	costs      []int64      // of each value, by the number in its demand
 	cost       atomic.Int64 // their sum
-	granted    atomic.Uint64
+	grants     []uint64     // how often each value has been granted what it asked for
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
@@ -265,6 +265,8 @@ func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause, still func() bool
 		if cause == Deleted {
 			m.bury(e.key, now)
 		}
+	}
+	if out.cause != 0 {
 		m.stir(now)
 	}
 	m.mu.Unlock()
