@@ -48,7 +48,7 @@ func (r lifeRules) options(ctx context.Context, bus *sessionmap.Bus[int], publis
 type modelLife struct {
 	key               int
 	created, accessed time.Time
-	named             time.Time // when it got its key by a rename; the zero time if it did not
+	named             map[int]time.Time // when it got a key by a rename, the present one or a former
 	idle              time.Duration
 	leases            int
 	ctx               context.Context  // nil if nobody has asked for it
@@ -60,10 +60,17 @@ func (l *modelLife) life() *modelLife { return l }
 
 // since returns from when on l was called key: an older event means another.
 func (l *modelLife) since(key int) time.Time {
-	if l.key == key && l.named.After(l.created) {
-		return l.named
+	if at := l.named[key]; at.After(l.created) {
+		return at
 	}
 	return l.created
+}
+
+func (l *modelLife) rename(key int) {
+	if l.named == nil {
+		l.named = make(map[int]time.Time)
+	}
+	l.key, l.named[key] = key, time.Now()
 }
 
 // A living is a pointer to what has a modelLife in it.

@@ -128,7 +128,7 @@ func (p *groupProgram) rename(id, x, _ int) string {
 		if expired := p.find(to); expired != nil {
 			p.ended(expired, 0)
 		}
-		s.key, s.named = to, time.Now()
+		s.rename(to)
 		if p.bury(id); p.grace > 0 {
 			p.renamed[id] = formerName[*modelSession]{s, time.Now()}
 		}

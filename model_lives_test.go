@@ -93,7 +93,7 @@ func (p *program[V]) rename(key, x, y int) string {
 		if expired := p.find(to); expired != nil {
 			p.remove(expired, 0)
 		}
-		e.key, e.named = to, time.Now()
+		e.rename(to)
 		p.veto(to)
 		if p.bury(key); p.grace > 0 {
 			p.renamed[key] = formerName[*modelEntry]{e, time.Now()}
