@@ -165,7 +165,8 @@ func (a *alarm) arm(deadline, now int64) {
 	if a.running || a.stopped || wake >= a.wakeAt {
 		return
 	}
-	wait := time.Duration(wake - now)
+	// Not 0: in a bubble such a timer fires within Reset, where the race detector of Go 1.26 has been seen to crash.
+	wait := time.Duration(max(1, wake-now))
 	switch {
 	case a.timer.Timer == nil:
 		a.timer.Timer = time.AfterFunc(wait, a.ring)
