@@ -375,10 +375,9 @@ func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call
 }
 
 // lockToInsert takes the lock and looks key up. Where a new entry, or what d asks for, takes the place of others it
-// makes room: what has left for that, if anything, is to be reported. An expired entry of the same key is reported before
-// another can begin: guarded maps are emptied by key. It is not
-// ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, its owner has too
-// many, or refuse, which is told the live entry or nil, says so. What has left is to be reported in either case.
+// makes room. It is not ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, its
+// owner has too many, or refuse, which is told the live entry or nil, says so. What has left, if anything, is to be reported
+// in either case; an expired entry of the same key is before another can begin, for guarded maps are emptied by key.
 func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, refuse func(e *entry[K, V]) bool, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
 	for {
 		m.mu.Lock()

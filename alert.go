@@ -66,9 +66,8 @@ type AlertRules struct {
 // WithAlerts changes when the map alerts, and has hook, unless it is nil, told of each alert, besides the log. Without
 // it the log is told, by the default rules. The map looks at its figures every 10 seconds while sessions come and go,
 // which takes some microseconds. Calls of hook come one after the other, on a goroutine of their own; one that blocks
-// holds up further alerts. A share of ended
-// sessions or of a bound above 1, one that is no number, a window of one session and a HeapWindow that is too short are
-// refused.
+// holds up further alerts. A share of ended sessions or of a bound above 1, one that is no number, a window of one session
+// and a HeapWindow that is too short are refused.
 func WithAlerts(rules AlertRules, hook func(Alert)) Option {
 	return option{"WithAlerts", func(c *config) {
 		if !(rules.BackstopShare <= 1) {

@@ -41,11 +41,7 @@ func TestCoarseClockLag(t *testing.T) {
 func TestCoarseClockCreation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var deleted func(id int, at time.Time)
-		m := newMap[int, int](t, sessionmap.WithCoarseClock(time.Second), sessionmap.WithSessionDeleted(
-			sessionmap.SourceFunc[int](func(fn func(id int, at time.Time)) (func(), error) {
-				deleted = fn
-				return nil, nil
-			})))
+		m := newMap[int, int](t, sessionmap.WithCoarseClock(time.Second), toldBy(&deleted))
 		sessionmap.MakeCoarse(m)
 		m.Set(1, 1)
 		time.Sleep(300 * time.Millisecond)

@@ -65,10 +65,10 @@ type claim struct {
 // not when the session is renamed. An option may be [WithOwnerLimit]; others cause a panic, as with [MustNew].
 //
 // Sessions that are there already are taken in, without regard to the limit: where that leaves an owner with too many,
-// the owner's next session ends as many as it takes. An owner that cannot be found again, a NaN or what cannot be hashed, counts
-// as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of an owner at
-// the limit, looks at all of the owner's sessions under it: an expired one gives way before a live one. An index cannot be
-// removed.
+// the owner's next session ends as many as it takes. An owner that cannot be found again, a NaN or what cannot be
+// hashed, counts as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of
+// an owner at the limit, looks at all of the owner's sessions under it: an expired one gives way before a live one. An
+// index cannot be removed.
 func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V) O, opts ...Option) *Index[K, O] {
 	var c config
 	c.apply(opts, "an option that an Index has: WithOwnerLimit", func(name string) bool { return name == "WithOwnerLimit" })

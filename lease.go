@@ -252,10 +252,13 @@ func (m *RobustSessionMap[K, V]) checkLeases() {
 	n := 0
 	for lost := m.lost.Swap(nil); lost != nil; lost = lost.next {
 		m.mu.Lock()
+		found := true
 		if lost.record == nil {
 			m.unreleased--
-			n++
-		} else if m.release(lost.record) {
+		} else {
+			found = m.release(lost.record)
+		}
+		if found {
 			n++
 			m.stir(m.clock.exact())
 		}

@@ -29,6 +29,14 @@ func finish(fn func()) {
 	<-done
 }
 
+// toldBy is the option of a source that tells of deleted sessions when deleted is called.
+func toldBy(deleted *func(id int, at time.Time)) sessionmap.Option {
+	return sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
+		*deleted = fn
+		return nil, nil
+	}))
+}
+
 func itselfOwner(_ int, user string) string { return user }
 
 type closable struct {
@@ -827,10 +835,7 @@ func TestCloseInLogger(t *testing.T) {
 func TestEventOlderThanARename(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var deleted func(int, time.Time)
-		m := newMap[int, int](t, sessionmap.WithRenameGrace(time.Minute), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
-			deleted = fn
-			return nil, nil
-		})))
+		m := newMap[int, int](t, sessionmap.WithRenameGrace(time.Minute), toldBy(&deleted))
 		m.Set(1, 1)
 		time.Sleep(time.Second)
 		m.Set(2, 2)
@@ -1319,10 +1324,7 @@ func TestDeleteAfterTheAlertThatCloses(t *testing.T) {
 func TestEventForAMiddleName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var deleted func(int, time.Time)
-		m := newMap[int, int](t, sessionmap.WithRenameGrace(time.Minute), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
-			deleted = fn
-			return nil, nil
-		})))
+		m := newMap[int, int](t, sessionmap.WithRenameGrace(time.Minute), toldBy(&deleted))
 		m.Set(1, 1)
 		time.Sleep(time.Second)
 		late := time.Now()

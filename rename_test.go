@@ -76,8 +76,7 @@ func TestTombstonesBounded(t *testing.T) {
 func TestEventOlderThanTheSessionLeavesNoTombstone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var deleted func(id int, at time.Time)
-		m := newMap[int, int](t, sessionmap.WithTombstones(time.Minute), sessionmap.WithSessionDeleted(
-			sessionmap.SourceFunc[int](func(fn func(id int, at time.Time)) (func(), error) { deleted = fn; return nil, nil })))
+		m := newMap[int, int](t, sessionmap.WithTombstones(time.Minute), toldBy(&deleted))
 		before := time.Now()
 		time.Sleep(time.Second)
 		m.Set(1, 1)

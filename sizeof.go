@@ -29,7 +29,7 @@ func SizeOf(v any) int64 {
 		w.queue = w.queue[:len(w.queue)-1]
 		w.behind(next.value, next.weight)
 	}
-	if !(w.bytes < math.MaxInt64) {
+	if !(w.bytes < math.MaxInt64) { // or no number, once weights are infinite
 		return math.MaxInt64
 	}
 	return int64(w.bytes)

@@ -226,10 +226,7 @@ func runOnWire(t *testing.T, seed uint64, send func(w *wire, id int)) (sent, met
 func TestEventOfTheFuture(t *testing.T) {
 	for _, at := range []time.Time{time.Now().Add(time.Hour), time.Now().Add(1 << 62), time.Now().Round(0).Add(time.Hour), time.Unix(1<<34, 0), time.Unix(1<<40, 0), time.Unix(1<<60, 0)} {
 		var deleted func(int, time.Time)
-		m := newMap[int, int](t, sessionmap.WithTombstones(time.Minute), sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(fn func(int, time.Time)) (func(), error) {
-			deleted = fn
-			return nil, nil
-		})))
+		m := newMap[int, int](t, sessionmap.WithTombstones(time.Minute), toldBy(&deleted))
 		m.Set(1, 1)
 		deleted(1, at)
 		assert.False(t, m.Contains(1), "%v", at)
