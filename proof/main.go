@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
+	"io"
 	"log"
 	"maps"
 	"os"
@@ -127,15 +128,19 @@ func (p part) run() (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	command := p.expanded()
-	out, err := exec.Command("bash", "-e", "-o", "pipefail", "-c", command).CombinedOutput()
-	log := filepath.Join(os.TempDir(), "proof-"+p.name+".log")
-	if err := os.WriteFile(log, out, 0o666); err != nil {
+	log, err := os.Create(filepath.Join(os.TempDir(), "proof-"+p.name+".log"))
+	if err != nil {
 		return result{}, err
 	}
-	fmt.Printf("its output is in %s\n", log)
-	if err != nil {
-		lines := strings.SplitAfter(string(out), "\n")
+	defer log.Close()
+	fmt.Printf("its output goes to %s\n", log.Name())
+	command := p.expanded()
+	var out strings.Builder
+	c := exec.Command("bash", "-e", "-o", "pipefail", "-c", command)
+	c.Stdout = io.MultiWriter(log, &out)
+	c.Stderr = c.Stdout
+	if err := c.Run(); err != nil {
+		lines := strings.SplitAfter(out.String(), "\n")
 		fmt.Print(strings.Join(lines[max(0, len(lines)-50):], ""))
 		return result{}, err
 	}
@@ -145,13 +150,13 @@ func (p part) run() (result, error) {
 	case after != sources:
 		return result{}, errors.New("the sources have changed meanwhile")
 	}
-	figures := figuresIn(string(out))
+	figures := figuresIn(out.String())
 	fmt.Println(figures)
 	if len(figures) == 0 {
 		return result{}, errors.New("no figures in the output")
 	}
 	var survivors []string
-	for _, found := range survivor.FindAllStringSubmatch(string(out), -1) {
+	for _, found := range survivor.FindAllStringSubmatch(out.String(), -1) {
 		survivors = append(survivors, found[1])
 	}
 	return result{Figures: figures, Survivors: survivors, Command: command, Sources: sources, Seconds: time.Since(began).Round(time.Second).Seconds(), Go: runtime.Version(), Date: time.Now().Format(time.DateOnly)}, nil
