@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -298,6 +299,8 @@ func TestProcess(t *testing.T) {
 	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
 	first, second := read(t, debugpage.Handler(), ""), read(t, debugpage.Handler(), "")
 	assert.EqualValues(t, int64(1<<40), first.Process.MemLimit)
+	debug.SetMemoryLimit(math.MaxInt64)
+	assert.Zero(t, read(t, debugpage.Handler(), "").Process.MemLimit)
 	assert.NotEmpty(t, first.Process.Run)
 	assert.Equal(t, first.Process.Run, second.Process.Run)
 	assert.Len(t, first.Causes, 12)
