@@ -182,7 +182,7 @@ func (m *RobustSessionMap[K, V]) replaceIf(p *policy[K, V], e *entry[K, V], old 
 		case exchanged:
 			m.overwritten(e, d, old, box)
 		case exchangeRefused:
-			m.reject(e.key, value)
+			m.reject(e.key, value, old)
 		}
 	}()
 	d, ok := m.demands(e.key, value)
@@ -240,31 +240,32 @@ func (m *RobustSessionMap[K, V]) overwritten(e *entry[K, V], d *demand, old, box
 	m.catchUp(e, d)
 }
 
-// reject reports a value that was not stored. One that is there all the same is not closed.
-func (m *RobustSessionMap[K, V]) reject(key K, value V) {
-	var present *boxed[V]
-	if m.closer != nil {
+// reject reports a value that was not stored. One that is there all the same, in present, is not closed; nil is whatever
+// key has now.
+func (m *RobustSessionMap[K, V]) reject(key K, value V, present *boxed[V]) {
+	if present == nil && m.closer != nil {
 		_, present = m.peek(key)
 	}
 	m.reporter.reject(key, value, present)
 }
 
-// set puts box, with value in it, where a live entry of key is, or inserts one.
-func (m *RobustSessionMap[K, V]) set(key K, value V, box *boxed[V], idle int64) (stored bool) {
+// set puts box, with value in it, where a live entry of key is, or inserts one; which of them at is told, if it is not nil,
+// before any callback runs.
+func (m *RobustSessionMap[K, V]) set(key K, value V, box *boxed[V], idle int64, at **entry[K, V]) (stored bool) {
 	hash, ok := m.hash(key)
 	if ok && key == key {
-		if m.overwrite(hash, key, box, idle) {
+		if m.overwrite(hash, key, box, idle, at) {
 			return true
 		}
-		return m.store(hash, key, value, box, idle)
+		return m.store(hash, key, value, box, idle, at)
 	}
-	m.reject(key, value)
+	m.reject(key, value, nil)
 	return false
 }
 
 // overwrite is set for a key that has a live entry with the same idle timeout, and a value that demands nothing. It takes
 // no lock.
-func (m *RobustSessionMap[K, V]) overwrite(hash uint32, key K, box *boxed[V], idle int64) (stored bool) {
+func (m *RobustSessionMap[K, V]) overwrite(hash uint32, key K, box *boxed[V], idle int64, at **entry[K, V]) (stored bool) {
 	if m.demanding() {
 		return false
 	}
@@ -280,15 +281,19 @@ func (m *RobustSessionMap[K, V]) overwrite(hash uint32, key K, box *boxed[V], id
 	if e.idle(m.timeouts) != idle {
 		m.restoreIdle(e, box, idle)
 	}
+	if at != nil {
+		*at = e
+	}
 	m.overwritten(e, nil, old, box)
 	return true
 }
 
 // store is set with the lock.
-func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V], idle int64) (stored bool) {
+func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V], idle int64, at **entry[K, V]) (stored bool) {
+	var present *boxed[V]
 	defer func() {
 		if !stored { // for it was refused, or a function of the user's has ended the goroutine (runtime.Goexit)
-			m.reject(key, value)
+			m.reject(key, value, present)
 		}
 	}()
 	d, ok := m.demands(key, value)
@@ -299,6 +304,9 @@ func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V
 	p, e, now, ok := m.lockToInsert(hash, key, d, nil, &left)
 	switch {
 	case !ok:
+		if e != nil {
+			present = e.value.Load()
+		}
 		m.mu.Unlock()
 	case e == nil:
 		e, stored = m.add(p, hash, key, box, idle, now, d), true
@@ -315,6 +323,9 @@ func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V
 		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
 		m.mu.Unlock()
 		defer m.overwritten(e, d, old, box)
+	}
+	if stored && at != nil {
+		*at = e
 	}
 	m.reportLeft(left)
 	return stored
@@ -337,7 +348,7 @@ func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle
 func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stored bool) {
 	defer func() {
 		if !stored && present == nil { // for it was refused, or a function of the user's has ended the goroutine
-			m.reject(key, value)
+			m.reject(key, value, nil)
 		}
 	}()
 	d, ok := m.demands(key, value)
@@ -375,9 +386,10 @@ func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call
 }
 
 // lockToInsert takes the lock and looks key up. Where a new entry, or what d asks for, takes the place of others it
-// makes room. It is not ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, its
-// owner has too many, or refuse, which is told the live entry or nil, says so. What has left, if anything, is to be reported
-// in either case; an expired entry of the same key is before another can begin, for guarded maps are emptied by key.
+// makes room. It is not ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, or
+// was renamed to that of the entry it returns then, its owner has too many, or refuse, which is told the live entry or nil,
+// says so. What has left, if anything, is to be reported in either case; an expired entry of the same key is before another
+// can begin, for guarded maps are emptied by key.
 func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, refuse func(e *entry[K, V]) bool, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
 	for {
 		m.mu.Lock()
@@ -389,6 +401,7 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, ref
 			return p, e, now, false
 		case left.cause != 0:
 		case e == nil && m.refuses(key, now):
+			e, _ = m.renamedTo(p, key, now)
 			return p, e, now, false
 		default:
 			if outcome := p.admit(e, d, now, left); outcome != notYet {
@@ -455,9 +468,9 @@ func (m *RobustSessionMap[K, V]) remove(key K, cause Cause, createdBy int64) (va
 	return out.value, true
 }
 
-// removeIf ends e, with the cause Deleted, if it is live and its value is still the one in box. If not, again tells whether it
-// is in the map with another value, or under another key.
-func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (removed, again bool) {
+// removeIf ends e, which was asked for by key, with the cause Deleted, if it is live and its value is still the one in box. If
+// not, again tells whether it is in the map with another value, or under another key.
+func (m *RobustSessionMap[K, V]) removeIf(key K, e *entry[K, V], box *boxed[V]) (removed, again bool) {
 	m.mu.Lock()
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
@@ -467,6 +480,7 @@ func (m *RobustSessionMap[K, V]) removeIf(e *entry[K, V], box *boxed[V]) (remove
 		out = p.removal(e, box, Deleted)
 		p.remove(e)
 		m.bury(e.key, now)
+		m.bury(key, now)
 		removed = true
 	}
 	if out.cause != 0 {

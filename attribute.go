@@ -145,7 +145,7 @@ func (a *Attribute[K, V]) settle(x exchange, id K, s *Session[K], d *demand, old
 	}
 	switch {
 	case x == exchangeRefused:
-		a.reject(id, a.open(box))
+		a.reject(id, box, old)
 	case x == exchanged:
 		defer a.exchanged(id, old, box)
 		if d.outdated(len(a.rules.all())) {
@@ -178,7 +178,7 @@ func (a *Attribute[K, V]) begin(s *Session[K], box *slotBox, d *demand) (exchang
 		return overtaken, left
 	}
 	a.slot(s).Store(nil)
-	m.reject(id, s)
+	m.reject(id, s, nil)
 	return exchangeRefused, left
 }
 
@@ -212,13 +212,15 @@ func (a *Attribute[K, V]) exchangeDemanding(s *Session[K], old, box *slotBox, d 
 	})
 }
 
-// reject reports a value that was not stored. One that the session has all the same is not closed.
-func (a *Attribute[K, V]) reject(id K, value V) {
-	var present *boxed[V]
-	if s, ok := a.group.sessions.Peek(id); ok && a.closer != nil {
-		present = (*boxed[V])(unsafe.Pointer(s.first.find(a.index).value()))
+// reject reports the value in box, which was not stored. One that is there all the same, in present, is not closed; nil is
+// whatever the session of id has now.
+func (a *Attribute[K, V]) reject(id K, box, present *slotBox) {
+	if present == nil && a.closer != nil {
+		if s, ok := a.group.sessions.Peek(id); ok {
+			present = s.first.find(a.index).value()
+		}
 	}
-	a.reporter.reject(id, value, present)
+	a.reporter.reject(id, a.open(box), (*boxed[V])(unsafe.Pointer(present)))
 }
 
 // GetOrSet returns the attribute of the session of id if it has one, and else sets value. The loaded result

@@ -220,7 +220,7 @@ func (g *Group[K]) begin(id K, s *Session[K]) (lease *Lease[K, *Session[K]]) {
 	m := g.sessions
 	defer func() {
 		if lease == nil { // for it was refused, or a callback has ended the goroutine (runtime.Goexit)
-			m.reject(id, s)
+			m.reject(id, s, nil)
 		}
 	}()
 	hash, ok := m.hash(id)
@@ -230,12 +230,11 @@ func (g *Group[K]) begin(id K, s *Session[K]) (lease *Lease[K, *Session[K]]) {
 	var left removal[K, *Session[K]]
 	p, e, now, ok := m.lockToInsert(hash, id, nil, nil, &left)
 	switch {
-	case !ok:
-	case e == nil:
-		e = m.add(p, hash, id, m.values.box(s), m.timeouts.idle, now, nil)
-		lease = m.lease(p, e, now)
-	default:
+	case e != nil:
 		p.touch(e, now)
+		lease = m.lease(p, e, now)
+	case ok:
+		e = m.add(p, hash, id, m.values.box(s), m.timeouts.idle, now, nil)
 		lease = m.lease(p, e, now)
 	}
 	m.mu.Unlock()
@@ -252,7 +251,7 @@ func (g *Group[K]) Do(ctx context.Context, id K, fn func(ctx context.Context, s 
 	wantContext("Do", ctx)
 	lease, ok := g.Begin(id)
 	if !ok {
-		return fmt.Errorf("%w: %v", ErrRefused, id)
+		return fmt.Errorf("%w: %s", ErrRefused, keyText(id))
 	}
 	defer lease.Release()
 	ctx, stop := lease.Within(ctx)
@@ -266,7 +265,7 @@ func (g *Group[K]) Run(ctx context.Context, id K, fn func(ctx context.Context, s
 	wantContext("Run", ctx)
 	lease, ok := g.Begin(id)
 	if !ok {
-		return fmt.Errorf("%w: %v", ErrRefused, id)
+		return fmt.Errorf("%w: %s", ErrRefused, keyText(id))
 	}
 	defer lease.Release()
 	defer g.sessions.endTied(lease.record.ties, Deleted, func() bool { return true })

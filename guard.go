@@ -129,13 +129,15 @@ func (g *Guard[K]) Adopt() (adopted int) {
 func (g *Guard[K]) Stop() { g.stop() }
 
 // Adopt moves the entries of a plain map in, and returns how many were stored. What is refused, as Set would
-// refuse it, is reported as [Rejected]; from is empty afterwards either way. Nobody else may use from meanwhile.
+// refuse it, is reported as [Rejected]; from is empty afterwards either way. Where a callback ends the goroutine, what has not
+// been moved by then stays in from. Nobody else may use from meanwhile.
 func (m *RobustSessionMap[K, V]) Adopt(from map[K]V) (stored int) {
 	for key, value := range from {
+		delete(from, key)
 		if m.Set(key, value) {
 			stored++
 		}
 	}
-	clear(from)
+	clear(from) // of keys that are not equal to themselves
 	return stored
 }

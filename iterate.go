@@ -20,7 +20,7 @@ func (m *RobustSessionMap[K, V]) DeleteFunc(del func(key K, value V) bool) int {
 			if e, box = m.present(e); box == nil || !m.callbacks.run("DeleteFunc", func() { yes = del(e.key, m.values.open(box)) }) || !yes {
 				break
 			}
-			if removed, again = m.removeIf(e, box); removed {
+			if removed, again = m.removeIf(e.key, e, box); removed {
 				n++
 			}
 		}

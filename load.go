@@ -58,7 +58,7 @@ var ErrLoad = errors.New("sessionmap: the load did not return")
 func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx context.Context, key K) (V, error)) (V, error) {
 	wantContext("GetOrLoad", ctx)
 	var none V
-	refusal := func() error { return fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key) }
+	refusal := func() error { return fmt.Errorf("%w: GetOrLoad of %s", ErrRefused, keyText(key)) }
 	hash, ok := m.hash(key)
 	if !ok || key != key {
 		return none, refusal()
@@ -72,11 +72,12 @@ func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func
 	var left removal[K, V]
 	m.mu.Lock()
 	now := m.clock.exact()
-	if m.policy.Load().lookup(hash, key, now, &left); left.cause != 0 {
+	p := m.policy.Load()
+	if p.lookup(hash, key, now, &left); left.cause != 0 {
 		m.stir(now)
 	}
 	failed, _ := m.keys.failed.get(key, now)
-	if m.refuses(key, now) {
+	if e, _ := m.renamedTo(p, key, now); e == nil && m.refuses(key, now) {
 		failed = ErrRefused
 	}
 	m.mu.Unlock()
@@ -227,7 +228,7 @@ func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V, 
 	stored := false
 	defer func() {
 		if !stored { // for it was refused, or a function of the user's has ended the goroutine (runtime.Goexit)
-			m.reject(key, value)
+			m.reject(key, value, nil)
 		}
 	}()
 	call.err = ErrLoad // unless a cost function returns
@@ -247,7 +248,7 @@ func (m *RobustSessionMap[K, V]) storeLoaded(call *loadCall[V], key K, value V, 
 	case call.vetoed.Load() && !m.closed.Load():
 		call.err = &EndedError{Deleted}
 	default:
-		call.err = fmt.Errorf("%w: GetOrLoad of %v", ErrRefused, key)
+		call.err = fmt.Errorf("%w: GetOrLoad of %s", ErrRefused, keyText(key))
 	}
 	answer()
 	m.reportLeft(left)
@@ -362,10 +363,13 @@ func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], v
 	var d *demand
 	x := exchangeRefused // also where a function of the user's ends the goroutine
 	defer func() {
-		if x == exchanged {
+		switch x {
+		case exchanged:
 			m.overwritten(e, d, box, loaded)
-		} else {
-			m.reject(key, value)
+		case exchangeRefused:
+			m.reject(key, value, box)
+		default:
+			m.reject(key, value, nil)
 		}
 	}()
 	d, ok := m.demands(key, value)

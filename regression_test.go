@@ -3,6 +3,7 @@ package sessionmap_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"runtime"
@@ -1820,5 +1821,194 @@ func TestRenameIsNotListed(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestRejectedAfterRenameIsNotClosed: a value that is refused, for what it costs now, is the session's all the same, though
+// that is called otherwise by then.
+func TestRejectedAfterRenameIsNotClosed(t *testing.T) {
+	g := newGroup(t, sessionmap.WithMaxTotalCost(10))
+	costly, rename := false, func() {}
+	a := sessionmap.NewAttribute[*closable](g, "", sessionmap.WithCloser(), sessionmap.WithCost(func(int, *closable) int64 {
+		rename()
+		if costly {
+			return 100
+		}
+		return 1
+	}))
+	c := &closable{}
+	require.True(t, a.Set(1, c))
+	costly, rename = true, func() {
+		rename = func() {}
+		assert.NoError(t, g.Rename(1, 2))
+	}
+	a.Update(1, func(old *closable, _ bool) (*closable, bool) { return old, true })
+	v, ok := a.Get(2)
+	assert.True(t, ok)
+	assert.Same(t, c, v)
+	assert.Zero(t, c.closed)
+}
+
+// TestSetContextFollowsRename: the session is bound that was set, under whatever key, and no other with the same value.
+func TestSetContextFollowsRename(t *testing.T) {
+	value := new(int)
+	for name, do := range map[string]struct {
+		hook func(m *sessionmap.RobustSessionMap[int, *int])
+		stay []int
+	}{
+		"renamed": {func(m *sessionmap.RobustSessionMap[int, *int]) { assert.NoError(t, m.Rename(1, 5)) }, []int{9}},
+		"set anew": {func(m *sessionmap.RobustSessionMap[int, *int]) {
+			m.Delete(1)
+			m.Set(1, value)
+		}, []int{1, 9}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := sessionmap.MustNew[int, *int](sessionmap.WithMaxSize(2))
+				defer m.Close()
+				m.Set(0, new(int))
+				m.Set(9, new(int))
+				stop := m.OnRemove(func(key int, _ *int, cause sessionmap.Cause) {
+					if key == 0 && cause == sessionmap.Evicted {
+						do.hook(m)
+					}
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				require.True(t, m.SetContext(ctx, 1, value))
+				stop()
+				cancel()
+				synctest.Wait()
+				assert.Equal(t, do.stay, slices.Sorted(m.Keys()))
+			})
+		})
+	}
+}
+
+// TestSetContextRefusedBindsNothing: a refused overwrite with the same value leaves the session unbound, also where a
+// callback ends the goroutine.
+func TestSetContextRefusedBindsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		costly := false
+		m := newMap[int, *int](t, sessionmap.WithMaxCost(10, func(int, *int) int64 {
+			if costly {
+				return 100
+			}
+			return 1
+		}), sessionmap.WithOnRemove(func(_ int, _ *int, cause sessionmap.Cause) {
+			if cause == sessionmap.Rejected {
+				runtime.Goexit()
+			}
+		}))
+		value := new(int)
+		m.Set(1, value)
+		costly = true
+		ctx, cancel := context.WithCancel(t.Context())
+		finish(func() { m.SetContext(ctx, 1, value) })
+		cancel()
+		synctest.Wait()
+		assert.True(t, m.Contains(1))
+	})
+}
+
+// TestErrorsDoNotLookIntoKeys: what a key points to may be in use, and secret.
+func TestErrorsDoNotLookIntoKeys(t *testing.T) {
+	type conn struct{ token string }
+	key, other := &conn{"secret"}, &conn{"secret"}
+	g := sessionmap.MustNewGroup[*conn]()
+	m := newMap[any, int](t)
+	for _, err := range []error{
+		g.Rename(key, other),
+		m.Rename(key, 1),
+		func() error { m.Set(2, 2); m.Set(key, 1); return m.Rename(2, key) }(),
+		func() error { g.Close(); return g.Do(t.Context(), key, nil) }(),
+		g.Run(t.Context(), key, nil),
+	} {
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "secret")
+		assert.Contains(t, err.Error(), fmt.Sprintf("%p", key))
+	}
+	assert.ErrorContains(t, m.Rename(errors.New("text"), 1), "text")
+}
+
+// TestBeginByFormerID: who finds no session, and is overtaken by one that begins and is renamed, is not refused: its id is a
+// former one by then.
+func TestBeginByFormerID(t *testing.T) {
+	newMap := func(meanwhile *func(m *sessionmap.RobustSessionMap[int, string])) *sessionmap.RobustSessionMap[int, string] {
+		var m *sessionmap.RobustSessionMap[int, string]
+		m = newMap[int, string](t, sessionmap.WithRenameGrace(time.Hour), sessionmap.WithMaxCost(10, func(int, string) int64 {
+			if fn := *meanwhile; fn != nil {
+				*meanwhile = nil
+				fn(m)
+			}
+			return 1
+		}))
+		return m
+	}
+	begin := func(m *sessionmap.RobustSessionMap[int, string]) {
+		m.Set(1, "first")
+		assert.NoError(t, m.Rename(1, 2))
+	}
+
+	meanwhile := begin
+	m := newMap(&meanwhile)
+	v, loaded := m.GetOrSet(1, "second")
+	assert.True(t, loaded)
+	assert.Equal(t, "first", v)
+
+	meanwhile = begin
+	m = newMap(&meanwhile)
+	v, ok := m.Update(1, func(old string, ok bool) (string, bool) { return old + "+", true })
+	assert.True(t, ok)
+	assert.Equal(t, "first+", v)
+
+	var refused func(m *sessionmap.RobustSessionMap[int, string])
+	m = newMap(&refused)
+	v, err := m.GetOrLoad(t.Context(), 1, func(context.Context, int) (string, error) {
+		m.Set(7, "first")
+		assert.NoError(t, m.Rename(7, 2))
+		return "loaded", nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "loaded", v)
+	assert.False(t, m.Set(7, "third"), "Set by a former key is refused")
+	meanwhile = func(m *sessionmap.RobustSessionMap[int, string]) {}
+
+	g := newGroup(t, sessionmap.WithRenameGrace(time.Hour))
+	a := sessionmap.NewAttribute[string](g, "", sessionmap.WithCost(func(int, string) int64 {
+		if fn := meanwhile; fn != nil {
+			meanwhile = nil
+			g.Touch(1)
+			assert.NoError(t, g.Rename(1, 2))
+		}
+		return 1
+	}))
+	assert.True(t, a.Set(1, "x"))
+	v, _ = a.Get(2)
+	assert.Equal(t, "x", v)
+}
+
+// TestUpdateByFormerKeyBuriesIt: removing by a former key leaves a tombstone of that too, as Delete does.
+func TestUpdateByFormerKeyBuriesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, string](t, sessionmap.WithRenameGrace(time.Minute), sessionmap.WithTombstones(time.Hour))
+		m.Set(1, "a")
+		require.NoError(t, m.Rename(1, 2))
+		time.Sleep(59 * time.Second)
+		m.Update(1, func(string, bool) (string, bool) { return "", false })
+		time.Sleep(time.Hour - 10*time.Second)
+		assert.False(t, m.Set(1, "straggler"))
+	})
+}
+
+// TestAdoptGoexit: what Adopt has moved is no longer in the plain map where a callback ends the goroutine.
+func TestAdoptGoexit(t *testing.T) {
+	m := newMap[int, *closable](t, sessionmap.WithMaxSize(1), sessionmap.WithCloser(),
+		sessionmap.WithOnRemove(func(int, *closable, sessionmap.Cause) { runtime.Goexit() }))
+	from := map[int]*closable{1: {}, 2: {}, 3: {}}
+	finish(func() { m.Adopt(from) })
+	require.Len(t, from, 1)
+	for key, left := range from {
+		assert.False(t, m.Contains(key))
+		assert.Zero(t, left.closed)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"sync/atomic"
 )
 
@@ -140,13 +141,13 @@ func (m *RobustSessionMap[K, V]) renameAnd(old, new K, follow func(value V)) err
 	oldHash, ok := m.hash(old)
 	newHash, newOK := m.hash(new)
 	if !ok {
-		return fmt.Errorf("%w: Rename from %v", ErrNotFound, old)
+		return fmt.Errorf("%w: Rename from %s", ErrNotFound, keyText(old))
 	}
 	if !newOK || new != new {
-		return fmt.Errorf("%w: Rename to %v", ErrRefused, new)
+		return fmt.Errorf("%w: Rename to %s", ErrRefused, keyText(new))
 	}
 	if _, box := m.peek(old); box == nil {
-		return fmt.Errorf("%w: Rename from %v", ErrNotFound, old)
+		return fmt.Errorf("%w: Rename from %s", ErrNotFound, keyText(old))
 	}
 	m.mu.Lock()
 	value, left, err := m.rename(old, new, oldHash, newHash)
@@ -160,9 +161,22 @@ func (m *RobustSessionMap[K, V]) renameAnd(old, new K, follow func(value V)) err
 		follow(value)
 		return nil
 	case ErrNotFound:
-		return fmt.Errorf("%w: Rename from %v", err, old)
+		return fmt.Errorf("%w: Rename from %s", err, keyText(old))
 	}
-	return fmt.Errorf("%w: Rename to %v", err, new)
+	return fmt.Errorf("%w: Rename to %s", err, keyText(new))
+}
+
+// keyText returns a key as the text of an error has it. A pointer without a text of its own is its address: what it points to
+// may be in use.
+func keyText(key any) string {
+	switch key.(type) {
+	case fmt.Stringer, error:
+	default:
+		if reflect.ValueOf(key).Kind() == reflect.Pointer {
+			return fmt.Sprintf("%p", key)
+		}
+	}
+	return fmt.Sprint(key)
 }
 
 // rename needs the lock. Where something has left, for it was expired, that is to be reported, and rename called again.

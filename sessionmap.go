@@ -292,7 +292,7 @@ func (m *RobustSessionMap[K, V]) Touch(key K) bool {
 // Overwriting takes no lock and allocates the space of the value, none for a pointer; a new key takes the lock, as does
 // an overwrite that changes the idle timeout, and any in a map with an index, a cost or [WithRefreshAfter].
 func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
-	return m.set(key, value, m.values.box(value), m.timeouts.idle)
+	return m.set(key, value, m.values.box(value), m.timeouts.idle, nil)
 }
 
 // SetWithTTL is like [RobustSessionMap.Set] with an idle timeout of the entry's own, 0 being none. It is
@@ -300,11 +300,11 @@ func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
 // neither a lifetime nor a bound, so that the entry could stay for ever; the log says so. It costs what Set does.
 func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) (stored bool) {
 	if idle < 0 || idle == 0 && m.timeouts.lifetime == 0 && m.maxSize == 0 && m.maxCost == 0 {
-		m.reject(key, value)
+		m.reject(key, value, nil)
 		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a bound", "idle", idle)
 		return false
 	}
-	return m.set(key, value, m.values.box(value), int64(idle))
+	return m.set(key, value, m.values.box(value), int64(idle), nil)
 }
 
 // GetOrSet returns the value of key if it is there, and else stores value. The loaded result reports
@@ -354,7 +354,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 		case !keep && box == nil:
 			return none, false
 		case !keep:
-			if removed, _ := m.removeIf(e, box); removed {
+			if removed, _ := m.removeIf(key, e, box); removed {
 				return none, false
 			}
 		case box == nil:

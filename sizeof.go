@@ -144,7 +144,7 @@ func (w *sizing) elements(v reflect.Value, n int, weight float64) {
 	}
 	sample := min(n, sizingSample)
 	for i := range sample {
-		w.push(v.Index(i*n/sample), weight*float64(n)/float64(sample))
+		w.push(v.Index(int(int64(i)*int64(n)/int64(sample))), weight*float64(n)/float64(sample))
 	}
 }
 

@@ -193,7 +193,12 @@ func (m *RobustSessionMap[K, V]) SessionContext(key K) (ctx context.Context, ok 
 // It panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok bool) {
 	wantContext("BindContext", ctx)
-	return m.bind(ctx, key, nil)
+	var t *ties
+	ok = m.withLive(key, func(p *policy[K, V], e *entry[K, V], _ int64) { t = p.tie(e) })
+	if ok {
+		m.bind(ctx, t)
+	}
+	return ok
 }
 
 func wantContext(method string, ctx context.Context) {
@@ -202,17 +207,8 @@ func wantContext(method string, ctx context.Context) {
 	}
 }
 
-// bind binds the session of key if its value is the one in box; nil is any.
-func (m *RobustSessionMap[K, V]) bind(ctx context.Context, key K, box *boxed[V]) (ok bool) {
-	var t *ties
-	m.withLive(key, func(p *policy[K, V], e *entry[K, V], _ int64) {
-		if box == nil || e.value.Load() == box {
-			t = p.tie(e)
-		}
-	})
-	if t == nil {
-		return false
-	}
+// bind binds the session that t belongs to.
+func (m *RobustSessionMap[K, V]) bind(ctx context.Context, t *ties) {
 	var leave func()
 	self, tied := weak.Make(m), weak.Make(t)
 	end := func() {
@@ -228,7 +224,6 @@ func (m *RobustSessionMap[K, V]) bind(ctx context.Context, key K, box *boxed[V])
 		go end() // for the first may have come before it was bound
 	}
 	leaveOther()
-	return true
 }
 
 // SetContext is Set and BindContext in one: the session ends, with the cause [ContextDone], when ctx is done.
@@ -237,18 +232,31 @@ func (m *RobustSessionMap[K, V]) bind(ctx context.Context, key K, box *boxed[V])
 func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V) (stored bool) {
 	wantContext("SetContext", ctx)
 	if ctx.Err() != nil {
-		m.reject(key, value)
+		m.reject(key, value, nil)
 		return false
 	}
-	box, finished := m.values.box(value), false
+	box := m.values.box(value)
+	var at *entry[K, V]
 	defer func() { // deferred, for a callback may end the goroutine
-		if stored || !finished {
-			m.bind(ctx, key, box)
+		if at != nil {
+			m.bindIf(ctx, at, box)
 		}
 	}()
-	stored = m.set(key, value, box, m.timeouts.idle)
-	finished = true
-	return stored
+	return m.set(key, value, box, m.timeouts.idle, &at)
+}
+
+// bindIf binds the session of e, under whatever key that is by now, if it has the value in box.
+func (m *RobustSessionMap[K, V]) bindIf(ctx context.Context, e *entry[K, V], box *boxed[V]) {
+	var t *ties
+	m.mu.Lock()
+	e = e.current()
+	if p := m.policy.Load(); p.table.find(e.hash, e.key) == e && e.value.Load() == box {
+		t = p.tie(e)
+	}
+	m.mu.Unlock()
+	if t != nil {
+		m.bind(ctx, t)
+	}
 }
 
 // endTied ends the entry that t belongs to, if it is still in the map, and still returns true with the lock held. It reports

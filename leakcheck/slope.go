@@ -25,7 +25,7 @@ func trend(values []float64) (slope, atLeast float64) {
 	}
 	slices.Sort(slopes)
 	pairs := len(slopes)
-	deviation := math.Sqrt(float64(n*(n-1)*(2*n+5)) / 18)
+	deviation := math.Sqrt(float64(pairs) * float64(2*n+5) / 9)
 	rank := max(0, int((float64(pairs)-confidence*deviation)/2))
 	return (slopes[(pairs-1)/2] + slopes[pairs/2]) / 2, slopes[rank]
 }
