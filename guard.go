@@ -65,7 +65,7 @@ func NewGuard[K comparable, V any](g *Group[K], mu sync.Locker, m map[K]V) *Guar
 }
 
 // NewSyncGuard guards a sync.Map. Keys in it that are no K are left alone. Where another session of the same id begins
-// at the very end of one, its value may be taken with the former's, if values of that type cannot be compared.
+// at the very end of one, its value may be taken for the former's, if they are equal or cannot be compared.
 func NewSyncGuard[K comparable](g *Group[K], m *sync.Map) *Guard[K] {
 	if m == nil {
 		panic("sessionmap: NewSyncGuard: want a map, got nil")
@@ -83,7 +83,7 @@ func NewSyncGuard[K comparable](g *Group[K], m *sync.Map) *Guard[K] {
 		switch {
 		case !there || g.sessions.has(id):
 			return nil, false
-		case reflect.ValueOf(&value).Elem().Comparable():
+		case reflect.ValueOf(&value).Elem().Comparable() && value == value:
 			return value, m.CompareAndDelete(id, value)
 		}
 		return m.LoadAndDelete(id)

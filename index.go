@@ -277,8 +277,8 @@ func (m *RobustSessionMap[K, V]) byAge() []*entry[K, V] {
 // adopt puts an entry, or what it has been renamed to, where it belongs by its value. Whoever has set another one meanwhile
 // sees to that.
 func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
-	for was := (*entry[K, V])(nil); e != was; { // again if it has been renamed
-		was = e
+	for again := true; again; {
+		was := e
 		m.mu.Lock()
 		granted := e.granted(0)
 		m.mu.Unlock()
@@ -289,19 +289,23 @@ func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
 		}
 		m.mu.Lock()
 		e = e.current()
-		if p := m.policy.Load(); e == was && box != nil && e.value.Load() == box && p.table.find(e.hash, e.key) == e {
-			p.adopt(e, 0, granted, claimed)
+		again = e != was // it has been renamed
+		if p := m.policy.Load(); !again && box != nil && e.value.Load() == box && p.table.find(e.hash, e.key) == e {
+			again = !p.adopt(e, 0, granted, claimed)
 		}
 		m.mu.Unlock()
 	}
 }
 
-// adopt puts e where the claims of a value say, unless that has been granted others since.
-func (p *policy[K, V]) adopt(e *entry[K, V], number int, granted uint64, claims []claim) {
-	if e.granted(number) == granted {
-		p.own(e, claims)
-		p.tie(e).grant(number)
+// adopt puts e where the claims of a value say, and reports true, unless that has been granted others since: these may be by
+// fewer rules, or older.
+func (p *policy[K, V]) adopt(e *entry[K, V], number int, granted uint64, claims []claim) (adopted bool) {
+	if e.granted(number) != granted {
+		return false
 	}
+	p.own(e, claims)
+	p.tie(e).grant(number)
+	return true
 }
 
 func (m *RobustSessionMap[K, V]) owned(number int, owner any) iter.Seq[*ties] {
@@ -394,17 +398,18 @@ func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 // adopt puts a session where it belongs by its attribute. Whoever has set another value meanwhile sees to that.
 func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
 	m := a.group.sessions
-	m.mu.Lock()
-	granted := a.group.entryOf(s).granted(a.index)
-	m.mu.Unlock()
-	box, claimed := s.first.find(a.index).value(), noClaims(a.rules.all())
-	if box != nil {
-		claimed = claims(a.rules.all(), a.callbacks, id, a.open(box))
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := a.group.entryOf(s)
-	if e != nil && s.first.find(a.index).value() == box && (box != nil || e.ties() != nil) { // or nothing can be there for it
-		m.policy.Load().adopt(e, a.index, granted, claimed)
+	for again := true; again; {
+		m.mu.Lock()
+		granted := a.group.entryOf(s).granted(a.index)
+		m.mu.Unlock()
+		box, claimed := s.first.find(a.index).value(), noClaims(a.rules.all())
+		if box != nil {
+			claimed = claims(a.rules.all(), a.callbacks, id, a.open(box))
+		}
+		m.mu.Lock()
+		e := a.group.entryOf(s)
+		again = e != nil && s.first.find(a.index).value() == box && (box != nil || e.ties() != nil) && // or nothing can be there for it
+			!m.policy.Load().adopt(e, a.index, granted, claimed)
+		m.mu.Unlock()
 	}
 }

@@ -305,7 +305,8 @@ func (m *RobustSessionMap[K, V]) rememberFailure(key K, call *loadCall[V]) {
 // Refresh has the value of key loaded anew in the background, and reports whether it began that: the session is
 // there, and no refresh of it is under way. The new value takes the place of the old, which is reported as
 // [Replaced]; it is no access. If the value has been set, or the session has ended, meanwhile, the
-// new one is reported as [Rejected]. Where load fails the old value stays, and the log says so. The context of load is
+// new one is reported as [Rejected]; the same pointer set again counts in a map with an index, a cost or
+// [WithRefreshAfter], and in others cannot be told from what was there. Where load fails the old value stays, and the log says so. The context of load is
 // cancelled when the session ends. It takes the lock.
 func (m *RobustSessionMap[K, V]) Refresh(key K, load func(ctx context.Context, key K) (V, error)) (began bool) {
 	e, box := m.peek(key)
@@ -329,12 +330,12 @@ func (m *RobustSessionMap[K, V]) beginRefresh(p *policy[K, V], e *entry[K, V], b
 		return false
 	}
 	t.refreshing = true
-	go m.refresh(t, e.key, box, load)
+	go m.refresh(t, e.key, box, e.granted(0), load)
 	return true
 }
 
 // refresh loads a value anew. A callback or load itself may end the goroutine.
-func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], load func(context.Context, K) (V, error)) {
+func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], granted uint64, load func(context.Context, K) (V, error)) {
 	var value V
 	err := ErrLoad
 	defer m.crew.leave()
@@ -351,13 +352,14 @@ func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], load fun
 			m.callbacks.warn("sessionmap: Refresh failed", "error", err)
 			return
 		}
-		m.storeRefreshed(t, key, box, value)
+		m.storeRefreshed(t, key, box, granted, value)
 	}()
 	m.callbacks.call("Refresh", func() { value, err = load(t.context(), key) })
 }
 
-// storeRefreshed puts a value that was loaded anew in the place of the one in box, under whatever key that is by now.
-func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], value V) {
+// storeRefreshed puts a value that was loaded anew in the place of the one in box, under whatever key that is by now, unless
+// that has been granted something since, for it was set again.
+func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], granted uint64, value V) {
 	loaded := m.values.box(value)
 	var e *entry[K, V]
 	var d *demand
@@ -387,7 +389,9 @@ func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], v
 		}
 		key = e.key
 		var left removal[K, V]
-		x, left = m.change(key, d, func(found *entry[K, V]) bool { return found == e && e.value.Load() == box }, func(*policy[K, V], int64) bool {
+		x, left = m.change(key, d, func(found *entry[K, V]) bool {
+			return found == e && e.value.Load() == box && e.granted(0) == granted
+		}, func(*policy[K, V], int64) bool {
 			return e.value.CompareAndSwap(box, loaded)
 		})
 		m.reportLeft(left)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 	"weak"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +29,16 @@ func finish(fn func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); fn() }()
 	<-done
+}
+
+// once has only the first call do something; the others do not wait for it.
+func once(fn func()) func() {
+	var called atomic.Bool
+	return func() {
+		if !called.Swap(true) {
+			fn()
+		}
+	}
 }
 
 // toldBy is the option of a source that tells of deleted sessions when deleted is called.
@@ -2011,4 +2022,104 @@ func TestAdoptGoexit(t *testing.T) {
 		assert.False(t, m.Contains(key))
 		assert.Zero(t, left.closed)
 	}
+}
+
+// TestIndexesMadeAtOnce: where one index is made while another takes the sessions in, both have them.
+func TestIndexesMadeAtOnce(t *testing.T) {
+	// overlap has makeIndex make an index that asks for an owner between another's question and its answer.
+	overlap := func(makeIndex func(asked func()) (count func() int)) (counts []int) {
+		entered, resume := make(chan struct{}), make(chan struct{})
+		first, done := make(chan func() int, 1), make(chan struct{})
+		go func() {
+			defer close(done)
+			first <- makeIndex(once(func() { close(entered); <-resume }))
+		}()
+		<-entered
+		second := makeIndex(once(func() { close(resume); <-done }))
+		return []int{(<-first)(), second()}
+	}
+	m := newMap[int, string](t)
+	m.Set(1, "ada")
+	assert.Equal(t, []int{1, 1}, overlap(func(asked func()) func() int {
+		x := sessionmap.NewIndex(m, func(_ int, user string) string { asked(); return user })
+		return func() int { return x.Count("ada") }
+	}))
+
+	a := sessionmap.NewAttribute[string](newGroup(t), "user")
+	a.Set(1, "ada")
+	assert.Equal(t, []int{1, 1}, overlap(func(asked func()) func() int {
+		x := sessionmap.NewIndex(a, func(_ int, user string) string { asked(); return user })
+		return func() int { return x.Count("ada") }
+	}))
+}
+
+// TestSyncGuardNaN: also what is not equal to itself goes when its session ends, and moves when that is renamed.
+func TestSyncGuardNaN(t *testing.T) {
+	var scores sync.Map
+	g := newGroup(t)
+	guard := sessionmap.NewSyncGuard(g, &scores)
+	guard.Touch(1)
+	scores.Store(1, math.NaN())
+	require.NoError(t, g.Rename(1, 2))
+	_, there := scores.Load(1)
+	assert.False(t, there)
+	_, there = scores.Load(2)
+	assert.True(t, there)
+	g.Delete(2)
+	_, there = scores.Load(2)
+	assert.False(t, there)
+}
+
+// TestRefreshOfTheSameAgain: a value that was set again while it was loaded anew has been changed from within, and stays.
+func TestRefreshOfTheSameAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, *closable](t, sessionmap.WithMaxCost(10, func(int, *closable) int64 { return 1 }))
+		x := &closable{user: "ada"}
+		m.Set(1, x)
+		m.Refresh(1, func(context.Context, int) (*closable, error) {
+			x.user = "bob"
+			m.Set(1, x)
+			return &closable{user: "ada"}, nil
+		})
+		synctest.Wait()
+		v, _ := m.Get(1)
+		assert.Equal(t, "bob", v.user)
+	})
+}
+
+// TestRefusedRefreshOfTheSame: a refresh that is refused, for the value costs too much by now, does not close the session's
+// value where that is what was loaded, and one that was overtaken does not close the value that overtook it.
+func TestRefusedRefreshOfTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		costly := false
+		m := newMap[int, *closable](t, sessionmap.WithCloser(), sessionmap.WithMaxCost(10, func(int, *closable) int64 {
+			if costly {
+				return 11
+			}
+			return 1
+		}))
+		x, y := &closable{}, &closable{}
+		m.Set(1, x)
+		m.Refresh(1, func(context.Context, int) (*closable, error) {
+			costly = true
+			return x, m.Rename(1, 2)
+		})
+		synctest.Wait()
+		assert.Zero(t, x.closed)
+		costly = false
+		m.Refresh(2, func(context.Context, int) (*closable, error) {
+			m.Set(2, y)
+			return y, nil
+		})
+		synctest.Wait()
+		assert.Zero(t, y.closed)
+		assert.Equal(t, 1, x.closed)
+	})
+}
+
+// TestSizeOfManyPointers: also where an int has 32 bits.
+func TestSizeOfManyPointers(t *testing.T) {
+	const n = 2_200_000
+	pointer := unsafe.Sizeof(uintptr(0))
+	assert.EqualValues(t, unsafe.Sizeof([]int{})+n*pointer, sessionmap.SizeOf(make([]*int, n)))
 }
