@@ -397,12 +397,12 @@ func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, ref
 		e := p.lookup(hash, key, now, left)
 		m.stir(now)
 		switch {
-		case refuse != nil && refuse(e):
+		case refuse != nil && refuse(e), left.cause == 0 && e == nil && m.refuses(key, now):
+			if e == nil {
+				e, _ = m.renamedTo(p, key, now)
+			}
 			return p, e, now, false
 		case left.cause != 0:
-		case e == nil && m.refuses(key, now):
-			e, _ = m.renamedTo(p, key, now)
-			return p, e, now, false
 		default:
 			if outcome := p.admit(e, d, now, left); outcome != notYet {
 				return p, e, now, outcome == admitted

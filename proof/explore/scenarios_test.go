@@ -213,6 +213,10 @@ var scenarios = []scenario{
 			}
 		},
 	}},
+	{name: "rename with grace or load", size: 3, refuses: true, options: []sessionmap.Option{sessionmap.WithRenameGrace(idle)}, tasks: []func(w *world){
+		func(w *world) { w.set(1, 10); w.rename(1, 2) },
+		func(w *world) { w.mustLoad(1, 20) },
+	}},
 	{name: "rename with grace or delete", size: 3, options: []sessionmap.Option{sessionmap.WithRenameGrace(idle)}, before: filled(1), tasks: []func(w *world){
 		func(w *world) { _ = w.m.Rename(1, 2) },
 		func(w *world) { w.m.Delete(1) }, // whatever its key by then

@@ -256,6 +256,21 @@ func (w *world) loadUntilLeft(key, value int) {
 	})
 }
 
+// mustLoad loads a value for a key that is never refused.
+func (w *world) mustLoad(key, value int) {
+	stepped.Call(func() {
+		w.clock++
+		w.values[value] = &storedValue{key: key, put: w.clock, idle: w.idle, late: load}
+		got, err := w.m.GetOrLoad(context.Background(), key, w.loader(value))
+		if err != nil {
+			w.fail("%v", err)
+		}
+		if got != value && w.values[value].left == nil {
+			delete(w.values, value) // it was not needed
+		}
+	})
+}
+
 // deleteValue deletes value whatever its key.
 func (w *world) deleteValue(value int) {
 	w.ends(value, func() (key, n int) {
