@@ -12,8 +12,8 @@ import (
 // [NewAttribute] makes one, typically for the whole program. It is safe for concurrent use.
 //
 // To read or set the attribute of a session is an access to the session. A Get takes no lock and allocates
-// nothing, but where [RobustSessionMap.Get] does; nor does a Set, but for the space of the value, unless it begins the
-// session, or the attribute has a cost or an index.
+// nothing, but where [RobustSessionMap.Get] does; nor does a Set, but for the space of the value and, from the eighth
+// attribute of a group on, of its place, unless it begins the session, or the attribute has a cost or an index.
 type Attribute[K comparable, V any] struct {
 	reporter[K, V]
 	group *Group[K]
@@ -242,7 +242,8 @@ func (a *Attribute[K, V]) GetOrSet(id K, value V) (actual V, loaded bool) {
 }
 
 // Update replaces the attribute of the session of id by what fn makes of it, atomically, as
-// [RobustSessionMap.Update] does: keep false removes the attribute, and the session stays. fn may run more than
+// [RobustSessionMap.Update] does: keep false removes the attribute, and the session stays. It is an access to a session that
+// is there in any case. fn may run more than
 // once, so one that appends should leave the old slice alone: append(slices.Clip(old), x).
 func (a *Attribute[K, V]) Update(id K, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	var none V
@@ -334,7 +335,7 @@ func (a *Attribute[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
-// Len returns how many sessions have the attribute.
+// Len returns how many sessions have the attribute, expired ones that no sweep has met included. It takes no lock.
 func (a *Attribute[K, V]) Len() int { return int(a.live.Load()) }
 
 // Stats returns the figures of the attribute's values. Its Live, Sets and Removals fit each other as a map's do.

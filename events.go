@@ -19,11 +19,11 @@ type Cause uint8
 // never came.
 const (
 	Replaced       Cause = iota + 1 // overwritten by Set or Update, be it by an equal value
-	Deleted                         // by Delete, Take, DeleteFunc or Update
+	Deleted                         // by Delete, Take, DeleteFunc, Update, DeleteBy, or the end of a Scope or a Run
 	SessionDeleted                  // by an event from a Source
 	Idle                            // not accessed for the idle timeout (backstop)
 	Lifetime                        // at the end of the lifetime (backstop)
-	Evicted                         // least recently accessed in a map full by size, or of an owner at the limit (backstop)
+	Evicted                         // least recently accessed in a map full by size, or oldest of an owner at the limit (backstop)
 	EvictedCost                     // the same, by cost (backstop)
 	Pressure                        // the same, when the process was short of memory (backstop)
 	Cleared                         // by Clear
@@ -61,7 +61,7 @@ func (c Cause) Backstop() bool { return Idle <= c && c <= Pressure }
 
 // A Source tells of deleted sessions: a host's event emitter, a message bus. Subscribe registers deleted,
 // which may be called from any goroutine, at any time, for any id, and is not held up by callbacks of other
-// calls; at is when the session was deleted, the zero time meaning now. cancel ends the subscription;
+// calls; at is when the session was deleted, the zero time meaning now. cancel, which may be nil, ends the subscription;
 // a call that comes later does no harm.
 type Source[K comparable] interface {
 	Subscribe(deleted func(id K, at time.Time)) (cancel func(), err error)

@@ -50,7 +50,7 @@ type LimitAction int
 
 // The actions.
 const (
-	EndOldest LimitAction = iota + 1 // the owner's oldest session that is not leased ends, with the cause Evicted
+	EndOldest LimitAction = iota + 1 // of the owner's sessions that are not leased the first in Of ends, with the cause Evicted
 	RejectNew                        // the new one is refused, as is one more where all are leased
 )
 
@@ -64,7 +64,7 @@ type claim struct {
 // session belongs; the zero value of O is nobody. It is asked whenever the value is set, with no lock held, and
 // not when the session is renamed. An option may be [WithOwnerLimit]; others cause a panic, as with [MustNew].
 //
-// Sessions that are there already are taken in, without regard to the limit: where that leaves an owner with too many,
+// Sessions that are there already are taken in, without regard to the limit, and after those that are set meanwhile: where that leaves an owner with too many,
 // the owner's next session ends as many as it takes. An owner that cannot be found again, a NaN or what cannot be
 // hashed, counts as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of
 // an owner at the limit, looks at all of the owner's sessions under it: an expired one gives way before a live one. An
@@ -95,7 +95,8 @@ func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V
 	return &Index[K, O]{number: rule.number, in: m}
 }
 
-// Of returns an iterator over the ids of the sessions of owner, the oldest first. It is no access, and holds no lock
+// Of returns an iterator over the ids of the sessions of owner, first those that have been the owner's for longest; those
+// that were there before the index are in the order of their age. It is no access, and holds no lock
 // while the loop runs. A session that comes during the loop may or may not be yielded.
 func (x *Index[K, O]) Of(owner O) iter.Seq[K] {
 	return func(yield func(K) bool) {

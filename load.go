@@ -51,8 +51,8 @@ var ErrLoad = errors.New("sessionmap: the load did not return")
 // A caller whose ctx is done stops waiting and gets its cause; load goes on for the others. When none is left, the
 // context that load was given is cancelled. That has the values of the first caller's ctx.
 //
-// The result is not stored, but reported as [Rejected], where the session was deleted or set while load
-// ran: callers then get what was set, or an [*EndedError]. Where the map refuses the key, as Set would, they get
+// The result is not stored, but reported as [Rejected], where the session was deleted, set or renamed, or the map cleared,
+// while load ran: callers then get what was set, or an [*EndedError]. Where the map refuses the key, as Set would, they get
 // [ErrRefused]. A load under way has a goroutine of its own, and Close waits for it. load may call any method, but
 // to ask for the same key is to wait for itself. It takes the lock on a miss, and panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx context.Context, key K) (V, error)) (V, error) {
@@ -330,12 +330,12 @@ func (m *RobustSessionMap[K, V]) beginRefresh(p *policy[K, V], e *entry[K, V], b
 		return false
 	}
 	t.refreshing = true
-	go m.refresh(t, e.key, box, e.granted(0), load)
+	go m.refresh(t, e.key, box, t.sets, load)
 	return true
 }
 
 // refresh loads a value anew. A callback or load itself may end the goroutine.
-func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], granted uint64, load func(context.Context, K) (V, error)) {
+func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], sets uint64, load func(context.Context, K) (V, error)) {
 	var value V
 	err := ErrLoad
 	defer m.crew.leave()
@@ -352,14 +352,14 @@ func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], granted 
 			m.callbacks.warn("sessionmap: Refresh failed", "error", err)
 			return
 		}
-		m.storeRefreshed(t, key, box, granted, value)
+		m.storeRefreshed(t, key, box, sets, value)
 	}()
 	m.callbacks.call("Refresh", func() { value, err = load(t.context(), key) })
 }
 
 // storeRefreshed puts a value that was loaded anew in the place of the one in box, under whatever key that is by now, unless
-// that has been granted something since, for it was set again.
-func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], granted uint64, value V) {
+// that has been set again since.
+func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], sets uint64, value V) {
 	loaded := m.values.box(value)
 	var e *entry[K, V]
 	var d *demand
@@ -390,7 +390,7 @@ func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], g
 		key = e.key
 		var left removal[K, V]
 		x, left = m.change(key, d, func(found *entry[K, V]) bool {
-			return found == e && e.value.Load() == box && e.granted(0) == granted
+			return found == e && e.value.Load() == box && t.sets == sets
 		}, func(*policy[K, V], int64) bool {
 			return e.value.CompareAndSwap(box, loaded)
 		})

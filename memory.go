@@ -33,8 +33,8 @@ type pressure struct {
 // garbage collector room to work in. The limit is GOMEMLIMIT, as it is set at the moment or, where there is none, that of
 // the process's cgroup; where there is neither, shares mean nothing and the log says so. The library sets no limit.
 //
-// The live heap is what the last garbage collection left, sessions or not. Each collection that finds it above is followed by
-// one step, by which every map of the process that is made so gives up the same share of its sessions: as much as the heap
+// The live heap is what the last garbage collection left, sessions or not. Each second collection, while it is above, is
+// followed by one step, by which every map of the process that is made so gives up the same share of its sessions: as much as the heap
 // is above low. So it overshoots only as far as the oldest sessions are larger than the others. A step works in
 // bounded pieces, like a sweep. Until the heap passes high this costs a look at the runtime's figures ten times a
 // second at the most, about 1 µs each, and none while the map is empty.

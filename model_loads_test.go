@@ -186,7 +186,7 @@ func (p *program[V]) finishLoad(l *modelLoad[V]) string {
 	if l.fails == loadPanics {
 		p.panics++
 	}
-	e := p.live(l.key)
+	e := p.reach(l.key)
 	switch {
 	case err != nil:
 		if p.loadErrorTTL > 0 && !l.vetoed && !p.closed {

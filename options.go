@@ -325,7 +325,8 @@ func WithOnRemove[K comparable, V any](fn func(key K, value V, cause Cause)) Opt
 
 // WithCloser closes every value that leaves the map, after OnRemove has heard of it: those that are an
 // io.Closer, have a Close method without a result, or are a func() or context.CancelFunc. That goes for
-// [Replaced] values too, unless the new one is the same, and for [Rejected] ones. Errors go to the log and
+// [Replaced] values too, unless the new one is the same, and for [Rejected] ones, unless what the session of that key has is
+// the same; that a renamed one has it, under another key, is seen within its grace ([WithRenameGrace]). Errors go to the log and
 // [Stats]. New refuses it where the map's values can be none of these.
 func WithCloser() Option {
 	return option{"WithCloser", func(c *config) { c.closes = true }}
@@ -337,7 +338,8 @@ func WithCloser() Option {
 //
 // The events are taken for hints. An id that the map does not hold does no harm, and an entry set, or renamed to the
 // id, after the time of the event stays; the zero time means now. An overwrite is no new entry: where an id is used
-// again for another session, delete it first, or a late event for the first ends the second.
+// again for another session, delete it first, or a late event for the first ends the second; [WithTombstones] refuses such
+// an id for its window.
 //
 // A time from another process has no monotonic reading and is placed by its age on the wall clock. What seems to be
 // still to come, because the clocks differ or ours was set back, counts as now, and may end an entry that is younger.

@@ -87,7 +87,7 @@ import (
 // makes one, the zero value is not usable.
 //
 // A Get takes no lock and allocates nothing; what adds or removes an entry takes the map's lock for a
-// bounded time, whatever the number of entries. Callbacks run with no lock held and may call any method,
+// bounded time, whatever the number of entries (but see [WithOwnerLimit]). Callbacks run with no lock held and may call any method,
 // Close included. A panic in one is caught, counted and logged, and the call goes on as if the callback
 // had not been there.
 //
@@ -244,9 +244,10 @@ func MustNew[K comparable, V any](opts ...Option) *RobustSessionMap[K, V] {
 }
 
 // Get returns the value of key, and whether it is there. A hit is an access. It takes no lock and allocates
-// nothing, but for one Get in 256 at the most in a map of more than 4096 entries: where the lock happens to
-// be free, that one files what all have touched. It waits for the lock where key is just being renamed, or deleted by
-// a function, or a former one ([WithRenameGrace]), and on a clock that steps where it is just looked at for an eviction.
+// nothing, but for one Get in 256 or so in a map that has had more than 4096 entries: where the lock happens to
+// be free, that one files what all have touched. It waits for the lock where key is just being renamed, deleted by
+// a function, or released by its last lease, or a former one ([WithRenameGrace], with which others that miss may wait,
+// too), and on a clock that steps where it is just looked at for an eviction.
 func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
 	hash, ok := m.hash(key)
 	if ok {
@@ -376,7 +377,7 @@ func (m *RobustSessionMap[K, V]) Update(key K, fn func(old V, ok bool) (value V,
 }
 
 // Delete removes key, with the cause [Deleted], and reports whether it was there. What a GetOrLoad of key that is under
-// way loads is not stored then. It takes the lock.
+// way loads is not stored then. It takes the lock, unless there is nothing to remove or to remember.
 func (m *RobustSessionMap[K, V]) Delete(key K) bool {
 	_, ok := m.Take(key)
 	return ok
@@ -441,7 +442,7 @@ func (m *RobustSessionMap[K, V]) Stats() Stats {
 // in order; those of background sweeps, memory pressure, events, contexts, loads and Close on a goroutine of theirs,
 // also after cancel if they are under way. With several
 // callbacks each value goes to all, in the order of their registration. A callback that blocks holds up
-// the call it belongs to, or further background sweeps, and nothing else. One that sets again what it is
+// the call it belongs to, or further background sweeps or steps for memory pressure of its map, and nothing else. One that sets again what it is
 // told of never ends, for in a full or closed map that is the next removal. A nil fn is ignored.
 func (m *RobustSessionMap[K, V]) OnRemove(fn func(key K, value V, cause Cause)) (cancel func()) {
 	if fn == nil {
@@ -458,7 +459,7 @@ func (m *RobustSessionMap[K, V]) Sweep() int { return m.sweep() }
 // then on every Set is refused. It returns when all is reported and no goroutine of the map is left. A
 // callback that blocks cannot hang it: it then returns [ErrCloseTimeout] after five seconds, with that
 // callback's goroutine left behind and nothing else. Close may be called any number of times, from any
-// goroutine; from inside a callback it does not wait for other callbacks.
+// goroutine; the first, from inside a callback, waits for the callbacks of its entries only, and another there for none.
 func (m *RobustSessionMap[K, V]) Close() error {
 	nested := inCallback()
 	m.mu.Lock()

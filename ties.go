@@ -20,7 +20,8 @@ type ties struct {
 	owned      []owned      // in the indexes, by their number
 	costs      []int64      // of each value, by the number in its demand
 	cost       atomic.Int64 // their sum
-	grants     []uint64     // how often each value has been granted what it asked for
+	grants     []uint64     // how often each value has been granted what it asked for,
+	sets       uint64       // and how often that was as it was stored
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
@@ -122,7 +123,7 @@ func (t *ties) boundBy(leave *func()) bool {
 // An EndedError is why a [RobustSessionMap.SessionContext] was cancelled: context.Cause returns it. A
 // [RobustSessionMap.GetOrLoad] whose session is deleted meanwhile returns it, too.
 type EndedError struct {
-	Cause Cause // why the session ended
+	Cause Cause // why the session ended; of a load Deleted, whatever kept it from being stored
 }
 
 // Error names the cause.
@@ -188,7 +189,7 @@ func (m *RobustSessionMap[K, V]) SessionContext(key K) (ctx context.Context, ok 
 
 // BindContext ends the session of key, with the cause [ContextDone], when ctx is done, leased or not: that is
 // an explicit act. It reports whether the session is there. A session is bound to one context: the last. It is
-// an access, and takes the map's lock; no goroutine waits for ctx, and nothing is left with ctx when the
+// an access, and takes the map's lock; no goroutine waits for ctx, if that is of package context, and nothing is left with ctx when the
 // session has ended. A map dropped without Close leaves a registration of some hundred bytes with ctx for each.
 // It panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok bool) {
@@ -282,8 +283,9 @@ func (m *RobustSessionMap[K, V]) endTied(t *ties, cause Cause, still func() bool
 	return ended
 }
 
-// Scope returns a function that deletes the session of key. It is for defer: however the function exits, by
-// return, panic or runtime.Goexit, the session ends with it.
+// Scope returns a function that deletes the session that has key by then. It is for defer: however the function exits, by
+// return, panic or runtime.Goexit, the session ends with it. One that may be renamed ends so within its grace
+// ([WithRenameGrace]); [Group.Run] and [RobustSessionMap.BindContext] end it under whatever key.
 //
 //	defer sessions.Scope(id)()
 func (m *RobustSessionMap[K, V]) Scope(key K) (end func()) {

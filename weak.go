@@ -52,7 +52,8 @@ func (w *Weak[S, V]) Set(s *S, value V) {
 	w.Update(s, func(V, bool) (V, bool) { return value, true })
 }
 
-// GetOrSet returns the value of s if it has one, and else sets it. The loaded result reports whether it had one.
+// GetOrSet returns the value of s if it has one, and else sets it. The loaded result reports whether it had one. It takes
+// the lock in either case, and panics if s is nil.
 func (w *Weak[S, V]) GetOrSet(s *S, value V) (actual V, loaded bool) {
 	actual, _ = w.Update(s, func(old V, ok bool) (V, bool) {
 		if loaded = ok; ok {
@@ -64,8 +65,8 @@ func (w *Weak[S, V]) GetOrSet(s *S, value V) (actual V, loaded bool) {
 }
 
 // Update replaces the value of s by what fn makes of it; keep false removes it. No other change of any value
-// happens meanwhile: a lock is held, and fn would wait for ever if it changed one. A panic in it goes on to the caller. It returns what then is the value of s, and whether there is one.
-// It panics if s is nil.
+// happens meanwhile: a lock is held, and fn would wait for ever if it changed one. A panic in it goes on to the caller. It
+// returns what then is the value of s, and whether there is one. It panics if s is nil.
 func (w *Weak[S, V]) Update(s *S, fn func(old V, ok bool) (value V, keep bool)) (V, bool) {
 	if s == nil {
 		panic("sessionmap: Weak: want an object, got nil")
