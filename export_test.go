@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // CloseGrace is how long Close waits for callbacks.
@@ -66,6 +67,18 @@ func MonotonicBase[K comparable, V any](m *RobustSessionMap[K, V]) bool {
 func MakeCoarse[K comparable, V any](m *RobustSessionMap[K, V]) {
 	m.clock.ranks, m.clock.coarse = nil, newCounter()
 	m.policy.Store(m.newPolicy())
+}
+
+// Advance sets the map's coarse clock forward by hand.
+func Advance[K comparable, V any](m *RobustSessionMap[K, V], d time.Duration) {
+	m.clock.coarse.Add(int64(d))
+}
+
+// LateTouch is a Touch of key, which must be there, that has looked at the clock, and goes on when it is called.
+func LateTouch[K comparable, V any](m *RobustSessionMap[K, V], key K) (touch func() bool) {
+	e, _ := m.peek(key)
+	now := m.clock.now()
+	return func() bool { return e.touch(now, m.timeouts) }
 }
 
 // MakeSteps has the map order accesses as it does on a clock that steps. The map must be unused yet.
@@ -445,6 +458,9 @@ func ExpireAll[K comparable, V any](m *RobustSessionMap[K, V]) {
 		}
 	})
 }
+
+// WithGroupLock is WithLock for a group.
+func WithGroupLock[K comparable](g *Group[K], fn func()) { WithLock(g.sessions, fn) }
 
 // CheckGroup is CheckInvariants for a group.
 func CheckGroup[K comparable](g *Group[K]) error { return CheckInvariants(g.sessions) }

@@ -399,30 +399,62 @@ func keysOfMap[V any](m *sessionmap.RobustSessionMap[int, V]) (keys []int) {
 	return keys
 }
 
-// TestPromise5TouchBeatsExpiry has readers race the sweep at the deadline: an access that was granted keeps
-// the entry for another idle timeout.
+// TestPromise5TouchBeatsExpiry has sweeps race, after the deadline, those who have looked at the clock before it: an access
+// that is granted keeps the entry for another idle timeout. Time passes by hand, and by the calls, a nanosecond each.
 func TestPromise5TouchBeatsExpiry(t *testing.T) {
-	for range 200 {
-		synctest.Test(t, func(t *testing.T) {
-			m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(1))
-			m.Set(1, 1)
-			time.Sleep(idle - 1)
-			var hit atomic.Bool
-			var wg sync.WaitGroup
-			for range 4 {
-				wg.Go(func() {
-					if m.Touch(1) {
-						hit.Store(true)
-					}
-				})
+	const rounds, touchers = 20000, 2
+	var out removals
+	m := newMapWith[int, int](t, coarseClock, sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(never), out.option())
+	defer m.Close()
+	rng := rand.New(rand.NewPCG(5, 1))
+	granted := 0
+	for round := range rounds {
+		m.Set(round, round)
+		sessionmap.Advance(m, idle/2)
+		var hits, ready atomic.Int32
+		var begin atomic.Bool
+		wait := func(delay int) { // so that either may come first
+			for range delay {
+				begin.Load()
 			}
-			wg.Go(func() { time.Sleep(time.Nanosecond); m.Sweep() })
-			wg.Wait()
-			synctest.Wait()
-			assert.True(t, hit.Load())
-			assert.True(t, m.Contains(1))
-		})
+		}
+		var wg sync.WaitGroup
+		for range touchers {
+			touch, delay := sessionmap.LateTouch(m, round), rng.IntN(500)
+			wg.Go(func() {
+				for ready.Add(1); !begin.Load(); {
+					runtime.Gosched()
+				}
+				wait(delay)
+				if touch() {
+					hits.Add(1)
+				}
+			})
+		}
+		sessionmap.Advance(m, idle/2)
+		for ready.Load() < touchers {
+			runtime.Gosched()
+		}
+		begin.Store(true)
+		for range rng.IntN(3) {
+			runtime.Gosched()
+		}
+		wait(rng.IntN(500))
+		m.Sweep()
+		wg.Wait()
+		if hits.Load() > 0 {
+			require.EqualValues(t, touchers, hits.Load(), "round %d: it was there for one", round)
+			require.True(t, m.Contains(round), "round %d: an access was granted", round)
+			require.Empty(t, out.take())
+			m.Delete(round)
+			out.take()
+			granted++
+		} else {
+			require.False(t, m.Contains(round))
+			require.Equal(t, []removal{{round, round, sessionmap.Idle}}, out.take())
+		}
 	}
+	t.Logf("granted in %d of %d rounds", granted, rounds) // how often is up to the machine
 }
 
 // TestPromise6EachValueLeavesOnce is the accounting law under all causes at once: values put in = values
