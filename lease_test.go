@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -268,6 +269,7 @@ func TestLeaseOrder(t *testing.T) {
 func TestLeasesConcurrent(t *testing.T) {
 	const goroutines, each, size = 8, 3000, 20
 	var left removals
+	var leases atomic.Int64
 	m := newMap[int, int](t, sessionmap.WithMaxSize(size), sessionmap.WithTTL(time.Microsecond), sessionmap.WithSweepInterval(time.Microsecond), left.option())
 	var wg sync.WaitGroup
 	for g := range goroutines {
@@ -275,16 +277,29 @@ func TestLeasesConcurrent(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(g), 1))
 			for i := range each {
 				key := rng.IntN(2 * size)
-				m.GetOrSet(key, i)
+				if rng.IntN(2) == 0 {
+					m.GetOrSet(key, i)
+				} else {
+					m.SetWithTTL(key, i, time.Hour)
+				}
 				lease, ok := m.Acquire(key)
 				if !ok {
 					continue
 				}
+				leases.Add(1)
+				ctx := lease.Context()
 				m.Set(1000+rng.IntN(size), i)
 				deleted := rng.IntN(8) == 0 && m.Delete(key)
 				_, there := m.Get(key)
 				if deleted || !there {
 					<-lease.Done() // or it was somebody else's delete, which is about to tell
+					<-ctx.Done()
+				}
+				if ctx.Err() != nil {
+					var ended *sessionmap.EndedError
+					if assert.ErrorAs(t, context.Cause(ctx), &ended) {
+						assert.Equal(t, sessionmap.Deleted, ended.Cause, "nothing else ends a leased session")
+					}
 				}
 				lease.Release()
 				lease.Release()
@@ -292,6 +307,7 @@ func TestLeasesConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	require.Positive(t, leases.Load())
 	require.NoError(t, m.Close()) // no sweep is under way
 	s := m.Stats()
 	assert.Zero(t, s.Leases)
