@@ -283,14 +283,19 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// TestLoadConcurrent: loads, sets, deletes and events of the same keys: each value leaves once or is there.
+// TestLoadConcurrent: loads, sets, deletes and events of the same keys: each value that was made leaves once, also
+// one that was loaded and not stored.
 func TestLoadConcurrent(t *testing.T) {
 	const goroutines, each, keys = 8, 2000, 6
-	m := newMap[int, *atomic.Bool](t, sessionmap.WithMaxSize(keys/2), sessionmap.WithOnRemove(func(_ int, left *atomic.Bool, _ sessionmap.Cause) {
-		if left.Swap(true) {
-			t.Error("left twice")
-		}
-	}))
+	var mu sync.Mutex
+	var all []*atomic.Int32 // how often each has left
+	value := func() *atomic.Int32 {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, new(atomic.Int32))
+		return all[len(all)-1]
+	}
+	m := newMap[int, *atomic.Int32](t, sessionmap.WithMaxSize(keys/2), sessionmap.WithOnRemove(func(_ int, left *atomic.Int32, _ sessionmap.Cause) { left.Add(1) }))
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
@@ -299,11 +304,11 @@ func TestLoadConcurrent(t *testing.T) {
 				key := rng.IntN(keys)
 				switch rng.IntN(8) {
 				case 0:
-					m.Set(key, new(atomic.Bool))
+					m.Set(key, value())
 				case 1:
 					m.Delete(key)
 				case 2:
-					m.Refresh(key, func(context.Context, int) (*atomic.Bool, error) { return new(atomic.Bool), nil })
+					m.Refresh(key, func(context.Context, int) (*atomic.Int32, error) { return value(), nil })
 				case 3:
 					if rng.IntN(20) == 0 {
 						m.Clear()
@@ -313,9 +318,9 @@ func TestLoadConcurrent(t *testing.T) {
 					if rng.IntN(3) == 0 {
 						cancel()
 					}
-					_, _ = m.GetOrLoad(ctx, key, func(context.Context, int) (*atomic.Bool, error) {
+					_, _ = m.GetOrLoad(ctx, key, func(context.Context, int) (*atomic.Int32, error) {
 						runtime.Gosched()
-						return new(atomic.Bool), nil
+						return value(), nil
 					})
 					cancel()
 				}
@@ -327,7 +332,12 @@ func TestLoadConcurrent(t *testing.T) {
 		runtime.Gosched()
 	}
 	for key, left := range m.All() {
-		assert.False(t, left.Load(), key)
+		assert.Zero(t, left.Load(), "key %d", key)
+	}
+	require.NoError(t, m.Close())
+	require.NotEmpty(t, all)
+	for i, left := range all {
+		require.EqualValues(t, 1, left.Load(), "value %d", i)
 	}
 }
 
