@@ -244,14 +244,16 @@ func TestGroupSessions(t *testing.T) {
 }
 
 // TestGroupExactlyOnce: attributes set, updated, taken and read while their sessions end in every way: each value
-// leaves once, and nobody sees one of a session that ended before.
+// leaves once, and is told of as often as it is counted.
 func TestGroupExactlyOnce(t *testing.T) {
 	const goroutines, each, ids, attributes = 8, 4000, 20, 9
 	bus := sessionmap.NewBus[int]()
 	g := newGroup(t, sessionmap.WithMaxSize(ids/2), sessionmap.WithTTL(time.Millisecond), sessionmap.WithSweepInterval(time.Millisecond), sessionmap.WithSessionDeleted(bus))
 	var all []*sessionmap.Attribute[int, *atomic.Bool]
+	var told [attributes]atomic.Uint64
 	for i := range attributes {
 		all = append(all, sessionmap.NewAttribute[*atomic.Bool](g, fmt.Sprint(i), sessionmap.WithOnRemove(func(_ int, left *atomic.Bool, _ sessionmap.Cause) {
+			told[i].Add(1)
 			if left.Swap(true) {
 				t.Error("left twice")
 			}
@@ -290,7 +292,7 @@ func TestGroupExactlyOnce(t *testing.T) {
 	}
 	wg.Wait()
 	require.NoError(t, g.Close())
-	for _, a := range all {
+	for i, a := range all {
 		s := a.Stats()
 		var removed uint64
 		for _, n := range s.Removals {
@@ -298,6 +300,7 @@ func TestGroupExactlyOnce(t *testing.T) {
 		}
 		assert.Zero(t, s.Live)
 		assert.Equal(t, s.Sets, removed)
+		assert.Equal(t, told[i].Load(), removed)
 	}
 }
 
