@@ -465,7 +465,7 @@ func TestPromise6EachValueLeavesOnce(t *testing.T) {
 
 func eachValueLeavesOnce(t *testing.T, clock clockKind) {
 	const goroutines, steps, keys = 16, 4000, 60
-	var rejected atomic.Int64
+	var rejected, done atomic.Int64
 	put := make([]bool, goroutines*steps+1) // by value, each written by one goroutine
 	left := make([]atomic.Int32, goroutines*steps+1)
 	bus := sessionmap.NewBus[int]()
@@ -515,7 +515,7 @@ func eachValueLeavesOnce(t *testing.T, clock clockKind) {
 					for range m.All() {
 					}
 				}
-				if g == 0 && i == steps*9/10 {
+				if done.Add(1) == goroutines*steps*9/10 {
 					assert.NoError(t, m.Close())
 				}
 			}
