@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,9 @@ type stage struct {
 	calls      int // of the callback, until it does
 	played     int
 	mu         sync.Mutex // guards these
+
+	occasion               string
+	mapClosed, groupClosed bool // by the occasion, or by what misbehaves
 }
 
 // cast gives a callback its part: to misbehave when it has been called so many times; never if that is negative.
@@ -373,6 +377,10 @@ func runOnStage(t *testing.T, o occasion, how string, misbehaves func(s *stage),
 	}()
 	time.Sleep(3 * lifetime)
 	synctest.Wait()
+	s.occasion = o.name
+	closes := how == "closes" && s.played > 0
+	s.mapClosed = closes || slices.Contains([]string{"map, closed", "Close"}, o.name)
+	s.groupClosed = closes || slices.Contains([]string{"group, closed", "Close of a group"}, o.name)
 	if how == "blocks" && s.played > 0 {
 		s.worksMeanwhile()
 	}
@@ -394,12 +402,16 @@ func (s *stage) worksMeanwhile() {
 		assert.True(s.t, s.m.Contains(900))
 		assert.LessOrEqual(s.t, s.m.Len(), featuresSize)
 		assert.True(s.t, s.m.Delete(900))
+	} else {
+		assert.True(s.t, s.mapClosed || s.occasion == "map, rejected", "refused")
 	}
 	if s.a.Set(900, stranger) {
 		_, ok := s.a.Get(900)
 		assert.True(s.t, ok)
 		assert.LessOrEqual(s.t, s.g.Len(), featuresSize)
 		assert.True(s.t, s.g.Delete(900))
+	} else {
+		assert.True(s.t, s.groupClosed || s.occasion == "group, rejected", "refused")
 	}
 }
 
@@ -414,10 +426,10 @@ func (s *stage) worksAfterwards() {
 	s.g.Clear()
 	before := s.m.Stats().Removals[sessionmap.Idle] + s.g.Stats().Removals[sessionmap.Idle]
 	var sessions uint64
-	if s.m.Set(901, stranger) {
+	if assert.Equal(t, !s.mapClosed, s.m.Set(901, stranger)); !s.mapClosed {
 		sessions++
 	}
-	if s.a.Set(901, stranger) {
+	if assert.Equal(t, !s.groupClosed, s.a.Set(901, stranger)); !s.groupClosed {
 		sessions++
 	}
 	time.Sleep(2 * idle)

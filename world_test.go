@@ -149,6 +149,13 @@ func TestWorldCollector(t *testing.T) {
 	}
 }
 
+// TestWorldCollectorOfManyGoroutines: nor does the collector rest while the accounting law holds among many.
+func TestWorldCollectorOfManyGoroutines(t *testing.T) {
+	before := debug.SetGCPercent(1)
+	defer debug.SetGCPercent(before)
+	eachValueLeavesOnce(t, fineClock)
+}
+
 func collections() uint32 {
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
@@ -356,6 +363,11 @@ func TestWorldCollisions(t *testing.T) {
 	check()
 	m.Clear()
 	check()
+	sum := 0
+	for _, n := range left {
+		sum += n
+	}
+	require.EqualValues(t, m.Stats().Sets, sum, "what was put in has left: %v", left)
 	injected(t, "collisions", n)
 }
 
@@ -379,7 +391,8 @@ func TestWorldMassRemoval(t *testing.T) {
 			var gone, done atomic.Bool
 			var reads atomic.Int64
 			var wg sync.WaitGroup
-			look := func(visit func(yield func(key, value int) bool)) {
+			var late [2]atomic.Int64 // looks of each reader that began after all were gone
+			look := func(reader int, visit func(yield func(key, value int) bool)) {
 				for !done.Load() {
 					before := gone.Load()
 					for key, value := range visit {
@@ -388,11 +401,14 @@ func TestWorldMassRemoval(t *testing.T) {
 							return
 						}
 					}
+					if before {
+						late[reader].Add(1)
+					}
 				}
 			}
-			wg.Go(func() { look(m.All()) })
+			wg.Go(func() { look(0, m.All()) })
 			wg.Go(func() {
-				look(func(yield func(key, value int) bool) {
+				look(1, func(yield func(key, value int) bool) {
 					key := rand.IntN(n)
 					if value, ok := m.Get(key); ok {
 						yield(key, value)
@@ -404,7 +420,7 @@ func TestWorldMassRemoval(t *testing.T) {
 			}
 			remove(m)
 			gone.Store(true)
-			for range 1000 {
+			for !t.Failed() && (late[0].Load() == 0 || late[1].Load() == 0) {
 				runtime.Gosched()
 			}
 			done.Store(true)
@@ -413,7 +429,7 @@ func TestWorldMassRemoval(t *testing.T) {
 			for key := range left {
 				require.Equal(t, int32(1), left[key].Load(), "key %d", key)
 			}
-			t.Logf("%d found meanwhile", reads.Load())
+			t.Logf("%d found meanwhile, %d and %d looks afterwards", reads.Load(), late[0].Load(), late[1].Load())
 		})
 	}
 	injected(t, "mass-removal", n*len(ways))
