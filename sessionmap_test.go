@@ -358,8 +358,13 @@ func TestPromise4ExactLRU(t *testing.T) {
 
 // TestPromise4OrderAmongGoroutines hands a baton around: accesses that did not overlap keep their order.
 func TestPromise4OrderAmongGoroutines(t *testing.T) {
+	onEveryClock(t, orderAmongGoroutines)
+}
+
+func orderAmongGoroutines(t *testing.T, clock clockKind) {
 	const size, goroutines, rounds = 64, 8, 300
-	m := newMap[int, int](t, sessionmap.WithMaxSize(size))
+	m := newMapWith[int, int](t, clock, sessionmap.WithMaxSize(size))
+	defer m.Close()
 	for i := range size {
 		m.Set(i, i)
 	}
