@@ -106,6 +106,7 @@ func newMapWith[K comparable, V any](t *testing.T, clock clockKind, opts ...sess
 func readYourWrites(t *testing.T, clock clockKind) {
 	const goroutines, keys = 16, 2000
 	var lost atomic.Int64
+	published := make([]atomic.Int64, goroutines*keys) // one more than the value that was set last, by key
 	m := newMapWith[int, int](t, clock, sessionmap.WithMaxSize(goroutines*keys), sessionmap.WithOnRemove(func(_, _ int, cause sessionmap.Cause) {
 		if cause != sessionmap.Replaced && cause != sessionmap.Closed {
 			lost.Add(1)
@@ -122,9 +123,14 @@ func readYourWrites(t *testing.T, clock clockKind) {
 					got, ok := m.Get(key)
 					assert.True(t, ok)
 					assert.Equal(t, value, got)
+					published[key].Store(int64(1 + value))
 				}
 				other := rand.IntN(goroutines * keys)
-				m.Get(other)
+				if least := int(published[other].Load()) - 1; least >= 0 {
+					got, ok := m.Get(other)
+					assert.True(t, ok, "another's")
+					assert.GreaterOrEqual(t, got, least)
+				}
 			}
 		})
 	}
