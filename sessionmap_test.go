@@ -210,6 +210,57 @@ func TestPromise2NoGhosts(t *testing.T) {
 	}
 }
 
+// TestPromise2NoGhostsInTies: nothing is tied to an expired session either, and no index has it.
+func TestPromise2NoGhostsInTies(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		opts  []sessionmap.Option
+		cause sessionmap.Cause
+	}{
+		{"idle", []sessionmap.Option{sessionmap.WithTTL(idle)}, sessionmap.Idle},
+		{"lifetime", []sessionmap.Option{sessionmap.WithTTL(0), sessionmap.WithMaxLifetime(idle)}, sessionmap.Lifetime},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out removals
+				m := newMap[int, int](t, append(tc.opts, sessionmap.WithSweepInterval(never), out.option())...)
+				index := sessionmap.NewIndex(m, func(int, int) string { return "ada" })
+				m.Set(0, 0) // draws the one early sweep
+				time.Sleep(idle)
+				synctest.Wait()
+				out.take()
+				load := func(context.Context, int) (int, error) { return 11, nil }
+				for name, found := range map[string]func() bool{
+					"Acquire":        func() bool { _, ok := m.Acquire(1); return ok },
+					"SessionContext": func() bool { _, ok := m.SessionContext(1); return ok },
+					"BindContext":    func() bool { return m.BindContext(t.Context(), 1) },
+					"Rename":         func() bool { return !errors.Is(m.Rename(1, 2), sessionmap.ErrNotFound) },
+					"Refresh":        func() bool { return m.Refresh(1, load) },
+					"GetOrLoad": func() bool {
+						value, err := m.GetOrLoad(t.Context(), 1, load)
+						assert.NoError(t, err)
+						entry, _ := m.Entry(1)
+						assert.Equal(t, time.Now(), entry.Created, "it begins anew")
+						return value != 11
+					},
+					"Of":       func() bool { return len(slices.Collect(index.Of("ada"))) > 0 },
+					"DeleteBy": func() bool { return index.DeleteBy("ada") > 0 },
+				} {
+					m.Set(1, 10)
+					time.Sleep(idle - 1)
+					require.True(t, m.Contains(1), "alive until the deadline")
+					time.Sleep(time.Nanosecond)
+					assert.False(t, found(), name)
+					m.Sweep()
+					assert.Equal(t, []removal{{1, 10, tc.cause}}, out.take(), name)
+					m.Delete(1)
+					out.take()
+				}
+			})
+		})
+	}
+}
+
 func TestPromise2TouchExtendsAndDoesNotRevive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(never))
