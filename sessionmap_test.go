@@ -305,7 +305,7 @@ func TestPromise2TouchExtendsAndDoesNotRevive(t *testing.T) {
 
 func TestPromise3ExactBound(t *testing.T) {
 	const size, goroutines = 100, 8
-	var early atomic.Int64
+	var early, looks atomic.Int64
 	m := newMap[int, int](t, sessionmap.WithMaxSize(size))
 	for i := range size {
 		m.Set(i, i)
@@ -324,17 +324,23 @@ func TestPromise3ExactBound(t *testing.T) {
 				if m.Len() > size {
 					early.Add(1)
 				}
+				looks.Add(1)
 			}
 		}
 	})
 	for g := range goroutines {
 		work.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(g), 1))
-			for range 20000 {
+			for i := range 20000 {
 				if key := rng.IntN(4 * size); rng.IntN(4) == 0 {
 					m.Delete(key)
 				} else {
 					m.Set(key, key)
+				}
+				if i%2000 == 0 { // no goroutine is done before the watcher has looked some times
+					for seen := looks.Load(); looks.Load() == seen; {
+						runtime.Gosched()
+					}
 				}
 			}
 		})
@@ -343,6 +349,7 @@ func TestPromise3ExactBound(t *testing.T) {
 	close(stop)
 	watch.Wait()
 	assert.Zero(t, early.Load(), "Len over the bound")
+	require.Positive(t, looks.Load())
 }
 
 func TestPromise3ExpiredGivesWayFirst(t *testing.T) {
