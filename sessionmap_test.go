@@ -718,6 +718,33 @@ func TestPromise7CloseInCallbacks(t *testing.T) {
 	}
 }
 
+// TestPromise7CloseDeepBelowACallback: it does not wait for the callback, however many calls lie between.
+func TestPromise7CloseDeepBelowACallback(t *testing.T) {
+	for _, depth := range []int{1, 50, 63, 64, 65, 500} {
+		synctest.Test(t, func(t *testing.T) {
+			var m *sessionmap.RobustSessionMap[int, int]
+			m = newMap[int, int](t, sessionmap.WithTTL(idle), sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) {
+				start := time.Now()
+				below(depth, func() { assert.NoError(t, m.Close()) })
+				assert.Zero(t, time.Since(start), "nothing waited for itself, %d calls deep", depth)
+			}))
+			m.Set(1, 1)
+			time.Sleep(idle) // a sweep is what Close waits for
+			synctest.Wait()
+			assert.False(t, m.Set(2, 2))
+		})
+	}
+}
+
+// below calls fn that many calls deep.
+func below(depth int, fn func()) {
+	if depth == 0 {
+		fn()
+		return
+	}
+	below(depth-1, fn)
+}
+
 func TestPromise7BlockedCallbackHoldsUpOnlyItsCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
