@@ -1003,19 +1003,25 @@ func TestPromise8DroppedWithoutClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	const maps = 20
 	var collected atomic.Int64
-	for i := range maps {
-		opts := []sessionmap.Option{sessionmap.WithSessionDeleted(bus), sessionmap.WithContext(ctx)}
-		if i%2 == 0 {
-			opts = append(opts, sessionmap.WithCoarseClock(time.Hour))
-		}
-		m := sessionmap.MustNew[int, *[1 << 10]byte](opts...)
+	drop := func(opts ...sessionmap.Option) {
+		m := sessionmap.MustNew[int, *[1 << 10]byte](append(opts, sessionmap.WithSessionDeleted(bus), sessionmap.WithContext(ctx))...)
 		a := new([1 << 10]byte)
 		runtime.AddCleanup(a, func(int) { collected.Add(1) }, 0)
 		m.Set(1, a)
 		m.Get(1)
+		m.BindContext(ctx, 1)
+	}
+	for i := range maps {
+		if i%2 == 0 {
+			drop(sessionmap.WithCoarseClock(time.Hour))
+		} else {
+			drop()
+		}
 	}
 	assert.LessOrEqual(t, runtime.NumGoroutine(), before, "an idle map has no goroutine")
-	for collected.Load() < maps { // the test's own time limit is the only one
+	drop(sessionmap.WithMemoryPressure(1<<40, 1<<39, 0)) // this one may have one just now
+
+	for collected.Load() < maps+1 { // the test's own time limit is the only one
 		runtime.GC()
 		runtime.Gosched()
 	}
