@@ -1158,6 +1158,50 @@ func TestPromise9EventsAreHints(t *testing.T) {
 	})
 }
 
+// TestPromise9EventsByTheRealClock: outside a bubble the time of an event has a monotonic reading.
+func TestPromise9EventsByTheRealClock(t *testing.T) {
+	onEveryClock(t, func(t *testing.T, clock clockKind) {
+		var deleted func(int, time.Time)
+		m := newMapWith[int, int](t, clock, toldBy(&deleted))
+		defer m.Close()
+		tick := func() (before time.Time) {
+			for before = time.Now(); !time.Now().After(before); {
+				runtime.Gosched()
+			}
+			return before
+		}
+		at := tick()
+		m.Set(1, 1)
+		deleted(1, at)
+		assert.True(t, m.Contains(1), "it began after the event")
+		tick()
+		deleted(1, time.Now())
+		assert.False(t, m.Contains(1))
+	})
+}
+
+// TestPromise9BusTellsWhen: a subscriber that is told late, because another one took its time, hears when the session was
+// deleted.
+func TestPromise9BusTellsWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := sessionmap.NewBus[int]()
+		var m *sessionmap.RobustSessionMap[int, int]
+		_, err := bus.Subscribe(func(id int, at time.Time) {
+			assert.Equal(t, time.Now(), at)
+			time.Sleep(time.Second)
+			m.Delete(id)
+			m.Set(id, 2)
+		})
+		require.NoError(t, err)
+		m = newMap[int, int](t, sessionmap.WithSessionDeleted(bus))
+		m.Set(1, 1)
+		bus.Publish(1)
+		value, ok := m.Get(1)
+		assert.True(t, ok, "another session, that began after the event")
+		assert.Equal(t, 2, value)
+	})
+}
+
 func TestPromise9SourcesThatMisbehave(t *testing.T) {
 	t.Run("flood", func(t *testing.T) {
 		bus := sessionmap.NewBus[int]()
