@@ -1300,6 +1300,35 @@ func TestPromise10GetTakesNoLock(t *testing.T) {
 	assert.Equal(t, 3, value)
 }
 
+// TestPromise10AttributesTakeNoLock: so do these, of a session that is there.
+func TestPromise10AttributesTakeNoLock(t *testing.T) {
+	g := newGroup(t)
+	a := sessionmap.NewAttribute[int](g, "a")
+	b := sessionmap.NewAttribute[int](g, "b")
+	a.Set(1, 1)
+	sessionmap.WithGroupLock(g, func() {
+		value, ok := a.Get(1)
+		assert.True(t, ok)
+		assert.Equal(t, 1, value)
+		assert.True(t, a.Set(1, 2))
+		a.GetOrSet(1, 3)
+		a.Update(1, func(old int, _ bool) (int, bool) { return old + 2, true })
+		_, ok = b.Get(1)
+		assert.False(t, ok)
+		_, loaded := b.GetOrSet(1, 5) // its first
+		assert.False(t, loaded)
+		a.Get(2)
+		assert.True(t, g.Touch(1))
+		assert.True(t, g.Contains(1))
+		assert.False(t, g.Contains(2))
+		assert.Equal(t, 1, g.Len())
+	})
+	value, _ := a.Get(1)
+	assert.Equal(t, 4, value)
+	value, _ = b.Get(1)
+	assert.Equal(t, 5, value)
+}
+
 func TestPromise10Allocations(t *testing.T) {
 	for _, size := range []int{1000, 2 * sessionmap.SmallMap} {
 		t.Run(fmt.Sprintf("size=%d", size), func(t *testing.T) { allocations(t, size) })
