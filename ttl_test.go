@@ -2,6 +2,7 @@ package sessionmap_test
 
 import (
 	"math"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,16 +77,29 @@ func TestSweeperWakesAtTheDeadline(t *testing.T) {
 	})
 }
 
-// TestDurationsWithoutEnd: the largest durations mean never, and do not wrap around.
-// TestLifetimeByTheRealClock: outside a bubble too, where entries need no ranks, they are indexed by lifetime.
+// TestLifetimeByTheRealClock: outside a bubble too, where entries need no ranks, they are indexed by lifetime, and live as
+// long as that however busy they are.
 func TestLifetimeByTheRealClock(t *testing.T) {
 	m := newMap[int, int](t, sessionmap.WithMaxLifetime(time.Hour))
 	m.Set(1, 1)
 	m.Set(2, 2)
 	m.Delete(1)
 	assert.Equal(t, 1, sessionmap.Deadlines(m))
+
+	const life = 5 * time.Millisecond
+	var out removals
+	m = newMap[int, int](t, sessionmap.WithMaxLifetime(life), out.option())
+	start := time.Now()
+	m.Set(1, 1)
+	for m.Touch(1) { // the test's own time limit is the only one
+		runtime.Gosched()
+	}
+	assert.GreaterOrEqual(t, time.Since(start), life)
+	assert.NoError(t, m.Close()) // after a sweep that may be under way
+	assert.Equal(t, []removal{{1, 1, sessionmap.Lifetime}}, out.take())
 }
 
+// TestDurationsWithoutEnd: the largest durations mean never, and do not wrap around.
 func TestDurationsWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMap[int, int](t, sessionmap.WithTTL(math.MaxInt64), sessionmap.WithMaxLifetime(math.MaxInt64), sessionmap.WithSweepInterval(math.MaxInt64))
