@@ -412,6 +412,21 @@ func TestLeaseWarning(t *testing.T) {
 	})
 }
 
+// TestLeaseWarningOff: 0 is never.
+func TestLeaseWarningOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		m := newMap[int, int](t, sessionmap.WithLogger(slog.New(slog.NewTextHandler(&log, nil))), sessionmap.WithLeaseWarning(0))
+		m.Set(1, 1)
+		lease, _ := m.Acquire(1)
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		assert.Zero(t, m.Stats().OverdueLeases)
+		assert.Empty(t, log.String())
+		lease.Release()
+	})
+}
+
 func TestSessionContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMap[int, int](t, sessionmap.WithTTL(idle))
