@@ -31,6 +31,32 @@ func TestGoexitIsNotBlocked(t *testing.T) {
 	})
 }
 
+// TestAlertOfALostLease: also of one on a session that has been cleared.
+func TestAlertOfALostLease(t *testing.T) {
+	for _, cleared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var alerts []sessionmap.Alert
+			m := newMap[int, int](t, silent, sessionmap.WithAlerts(sessionmap.AlertRules{}, func(a sessionmap.Alert) { alerts = append(alerts, a) }))
+			m.Set(1, 1)
+			_, ok := m.Acquire(1)
+			require.True(t, ok)
+			if cleared {
+				m.Clear()
+			}
+			for m.Stats().LostLeases == 0 { // the test's own time limit is the only one
+				runtime.GC()
+				runtime.Gosched()
+				m.Sweep()
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			require.Len(t, alerts, 1, "cleared: %v", cleared)
+			require.Equal(t, sessionmap.AlertLeases, alerts[0].Kind)
+			require.Equal(t, "1 leases were dropped without Release", alerts[0].Message)
+		})
+	}
+}
+
 // TestAlertEvictingTellsTheYoungest: of several that were evicted, the alert tells of the one that was accessed last.
 func TestAlertEvictingTellsTheYoungest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
