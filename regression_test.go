@@ -693,10 +693,15 @@ func TestNewIndexMissesNobody(t *testing.T) {
 }
 
 func TestCloseForgetsKeys(t *testing.T) {
-	m := sessionmap.MustNew[int, int](sessionmap.WithTombstones(time.Hour))
+	m := sessionmap.MustNew[int, int](sessionmap.WithTombstones(time.Hour), sessionmap.WithRenameGrace(time.Hour), sessionmap.WithLoadErrorTTL(time.Hour))
 	for i := range 1000 {
 		m.Delete(i)
 	}
+	m.Set(2000, 1)
+	require.NoError(t, m.Rename(2000, 2001)) // leaves a tombstone, too
+	_, err := m.GetOrLoad(t.Context(), 3000, func(context.Context, int) (int, error) { return 0, errors.ErrUnsupported })
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	require.Equal(t, 1003, sessionmap.Remembered(m))
 	m.Close()
 	assert.Zero(t, sessionmap.Remembered(m))
 }
