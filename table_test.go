@@ -61,6 +61,20 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestTableSplitsWhatIsFullGrown: no segment grows beyond the size at which to copy one is still a small step.
+func TestTableSplitsWhatIsFullGrown(t *testing.T) {
+	const entries = 50_000
+	var table table[int, int]
+	table.init()
+	for key := range entries {
+		table.insert(&entry[int, int]{key: key, hash: hashes["spread"](key)})
+	}
+	require.NoError(t, table.check(entries))
+	for _, s := range table.dir.Load().distinct() {
+		require.LessOrEqual(t, len(s.buckets), segmentBuckets)
+	}
+}
+
 // TestTableReadersDuringChanges: without a lock, a reader finds what is there all along and nothing that never was.
 func TestTableReadersDuringChanges(t *testing.T) {
 	for _, name := range []string{"spread", "top bits same", "same bucket"} {
