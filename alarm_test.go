@@ -31,6 +31,21 @@ func TestStopOfAnAlarmThatHasFired(t *testing.T) {
 	})
 }
 
+// TestTimersOfADroppedMapStop: those that have been armed, and they hold nothing until they would have fired.
+func TestTimersOfADroppedMapStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slots [4]*timerSlot
+		for i := range slots {
+			slots[i] = new(timerSlot)
+		}
+		a := newAlarm(time.Second, func() { t.Error("it was stopped") })
+		a.arm(int64(time.Second), 0)
+		slots[2] = a.timer
+		stopTimers(slots)
+		time.Sleep(time.Minute)
+	})
+}
+
 // TestStopOfAnAlarmBeforeItFires: there is nothing to wait for.
 func TestStopOfAnAlarmBeforeItFires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
