@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -272,6 +273,12 @@ func TestReadHeap(t *testing.T) {
 	later, less, _ := sessionmap.ReadHeap()
 	assert.Greater(t, later, cycles)
 	assert.Less(t, less, live)
+
+	const gomemlimit = 1 << 40
+	before := debug.SetMemoryLimit(gomemlimit)
+	defer debug.SetMemoryLimit(before)
+	_, _, limit = sessionmap.ReadHeap()
+	assert.Equal(t, uint64(gomemlimit), limit)
 }
 
 func TestCgroupLimit(t *testing.T) {
