@@ -4,6 +4,7 @@
 //	go run ./proof -only model,fuzz   # these parts
 //	go run ./proof -list              # what there is
 //	go run ./proof -check             # that RELIABILITY.md says what was found, and how, and names tests that exist
+//	go run ./proof -write             # RELIABILITY.md anew, of what was found when the parts were run
 //
 // A part is a command, given in parts.go. Its figures are in its output, as name=number, and are kept in figures.json,
 // with the command as it was run and a hash of the library's sources at that time; reliability.md.tmpl is the text around
@@ -49,6 +50,7 @@ func main() {
 	only := flag.String("only", "", "these `parts`, with commas between")
 	list := flag.Bool("list", false, "tell the parts and their commands")
 	check := flag.Bool("check", false, "see whether "+report+" is up to date")
+	write := flag.Bool("write", false, "write "+report+" of the figures that there are")
 	flag.Parse()
 	var err error
 	switch {
@@ -58,6 +60,8 @@ func main() {
 		}
 	case *check:
 		err = checkReport()
+	case *write:
+		err = writeReport()
 	default:
 		err = prove(*only)
 	}
@@ -289,6 +293,14 @@ func keep(name string, r result) error {
 			return nil
 		}
 	}
+	return writeReport()
+}
+
+func writeReport() error {
+	results, err := readResults()
+	if err != nil {
+		return err
+	}
 	rendered, err := render(results)
 	if err != nil {
 		return err
@@ -382,7 +394,7 @@ func checkReport() error {
 		return err
 	}
 	if !bytes.Equal(got, want) {
-		return fmt.Errorf("%s is not what the template and %s say: run go run ./proof -only followed by the part that changed", report, figuresFile)
+		return fmt.Errorf("%s is not what the template and %s say: run go run ./proof -write", report, figuresFile)
 	}
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
