@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -37,6 +38,32 @@ func pressed(t *testing.T, n, keep int, more ...sessionmap.Option) (*sessionmap.
 		time.Sleep(time.Microsecond)
 	}
 	return m, &h
+}
+
+// TestPressureOnTheRealHeap: with a memory limit that a few sessions reach, some leave, and each value once.
+func TestPressureOnTheRealHeap(t *testing.T) {
+	const size, most, keep = 64 << 10, 2000, 10
+	runtime.GC()
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	before := debug.SetMemoryLimit(int64(now.HeapAlloc) + most*size/2)
+	defer debug.SetMemoryLimit(before)
+	var pressed, left atomic.Int64
+	m := newMap[int, []byte](t, sessionmap.WithMaxSize(most), sessionmap.WithMemoryPressure(0.7, 0.5, keep),
+		sessionmap.WithOnRemove(func(_ int, _ []byte, cause sessionmap.Cause) {
+			left.Add(1)
+			if cause == sessionmap.Pressure {
+				pressed.Add(1)
+			}
+		}))
+	sets := 0
+	for ; pressed.Load() == 0; sets++ { // the test's own time limit is the only one
+		require.True(t, m.Set(sets, make([]byte, size)))
+		require.GreaterOrEqual(t, m.Len(), min(sets, keep))
+	}
+	require.NoError(t, m.Close())
+	assert.EqualValues(t, sets, left.Load())
+	assert.EqualValues(t, pressed.Load(), m.Stats().Removals[sessionmap.Pressure])
 }
 
 // TestPressure: from high on, each collection is followed by one step, by the share that the heap is above low, of the

@@ -91,6 +91,8 @@ func (l *badLock) Lock() {
 	l.Mutex.Lock()
 }
 
+const stageName = "stage"
+
 func newStage(t *testing.T) *stage {
 	s := &stage{t: t, outside: newOutside(), release: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(t.Context())
@@ -98,7 +100,7 @@ func newStage(t *testing.T) *stage {
 	onRemove := sessionmap.WithOnRemove(func(int, *thing, sessionmap.Cause) { s.play("OnRemove") })
 	options := func(more ...sessionmap.Option) []sessionmap.Option {
 		return append([]sessionmap.Option{
-			sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime), sessionmap.WithMaxSize(featuresSize),
+			sessionmap.WithName(stageName), sessionmap.WithTTL(idle), sessionmap.WithMaxLifetime(lifetime), sessionmap.WithMaxSize(featuresSize),
 			sessionmap.WithMemoryPressure(0.8, 0.4, 0), sessionmap.WithHeap(&s.heap), sessionmap.WithLogger(slog.New(badHandler{s: s})),
 			sessionmap.WithAlerts(sessionmap.AlertRules{}, func(sessionmap.Alert) { s.play("alert") }),
 			sessionmap.WithSessionDeleted(sessionmap.SourceFunc[int](func(deleted func(int, time.Time)) (func(), error) {
@@ -218,6 +220,17 @@ func (s *stage) callEverything() {
 	for range s.index.Of(1) {
 	}
 	s.index.DeleteBy(1)
+	s.guard.Touch(1)
+	s.guard.Adopt()
+	for in := range sessionmap.Instances() {
+		if in.Label == stageName {
+			in.Stats()
+			in.Attributes()
+			for range in.Sessions() {
+			}
+			in.End(1)
+		}
+	}
 	s.Publish(1)
 }
 
