@@ -249,8 +249,8 @@ func (m *RobustSessionMap[K, V]) reject(key K, value V, present *boxed[V]) {
 	m.reporter.reject(key, value, present)
 }
 
-// set puts box, with value in it, where a live entry of key is, or inserts one; which of them at is told, if it is not nil,
-// before any callback runs.
+// set puts box, with value in it, where a live entry of key is, or inserts one. at, unless it is nil, is set to that entry as
+// soon as the value is stored.
 func (m *RobustSessionMap[K, V]) set(key K, value V, box *boxed[V], idle int64, at **entry[K, V]) (stored bool) {
 	hash, ok := m.hash(key)
 	if ok && key == key {
@@ -364,7 +364,7 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 }
 
 // tryInsert adds an entry for key with a value that demands d, and returns it, unless call, which may be nil, has been
-// vetoed. Where there is one already it returns that one's value, after an access. What has left is to be reported, as is
+// vetoed. Where there is one already, be it by a former key, it returns that one's value, after an access. What has left is to be reported, as is
 // the value if it is refused.
 func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call *loadCall[V]) (present *boxed[V], added *entry[K, V], left removal[K, V]) {
 	hash, ok := m.hash(key)
@@ -387,7 +387,7 @@ func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call
 
 // lockToInsert takes the lock and looks key up. Where a new entry, or what d asks for, takes the place of others it
 // makes room. It is not ok where that cannot be: the map is closed, or full of leased ones, the key is to stay deleted, or
-// was renamed to that of the entry it returns then, its owner has too many, or refuse, which is told the live entry or nil,
+// is a former one, of the entry that it returns then, its owner has too many, or refuse, which is told the live entry or nil,
 // says so. What has left, if anything, is to be reported in either case; an expired entry of the same key is before another
 // can begin, for guarded maps are emptied by key.
 func (m *RobustSessionMap[K, V]) lockToInsert(hash uint32, key K, d *demand, refuse func(e *entry[K, V]) bool, left *removal[K, V]) (p *policy[K, V], e *entry[K, V], now int64, ok bool) {
@@ -475,12 +475,15 @@ func (m *RobustSessionMap[K, V]) removeIf(key K, e *entry[K, V], box *boxed[V]) 
 	p, now := m.policy.Load(), m.clock.exact()
 	var out removal[K, V]
 	found := p.lookup(e.hash, e.key, now, &out)
+	former, _ := m.renamedTo(p, key, now)
 	if found == e && e.endIf(box) {
 		m.loads.veto(e.key, never)
 		out = p.removal(e, box, Deleted)
 		p.remove(e)
 		m.bury(e.key, now)
-		m.bury(key, now)
+		if former == e {
+			m.bury(key, now)
+		}
 		removed = true
 	}
 	if out.cause != 0 {

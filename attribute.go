@@ -108,6 +108,9 @@ func (a *Attribute[K, V]) Set(id K, value V) (stored bool) {
 // exchange puts box in the place of old in the slot of a session, and reports what came of that; nil is no value, and no
 // session one to begin. What the value asks for is granted in the same moment. A value that was overtaken is forgotten.
 func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) (x exchange) {
+	if old == endOfAll {
+		return overtaken
+	}
 	begins := s == nil
 	if begins {
 		s = newSession(id)
@@ -122,7 +125,7 @@ func (a *Attribute[K, V]) exchange(id K, s *Session[K], old, box *slotBox) (x ex
 	d, ok := a.demands(id, box)
 	var left removal[K, *Session[K]]
 	switch {
-	case !begins && a.slot(s).Load() != old, old == endOfAll:
+	case !begins && a.slot(s).Load() != old:
 		x = overtaken
 	case !ok:
 	case begins:

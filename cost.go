@@ -79,24 +79,18 @@ func (p *policy[K, V]) grant(e *entry[K, V], d *demand) {
 	}
 	p.charge(t, d.number, d.cost-t.costs[d.number])
 	t.loaded, t.loadedAt = d.loaded, d.loadedAt
-	t.sets++
-	t.grant(d.number)
+	for len(t.grants) <= d.number {
+		t.grants = append(t.grants, 0)
+	}
+	t.grants[d.number]++
 }
 
-// granted tells, if it differs, that a value has been granted something since: it may be the same one. It needs the lock, as
-// does grant.
+// granted tells, if it differs, that a value has been set again since: it may be the same one. It needs the lock.
 func (e *entry[K, V]) granted(number int) uint64 {
 	if t := e.ties(); t != nil && number < len(t.grants) {
 		return t.grants[number]
 	}
 	return 0
-}
-
-func (t *ties) grant(number int) {
-	for len(t.grants) <= number {
-		t.grants = append(t.grants, 0)
-	}
-	t.grants[number]++
 }
 
 // charge adds to the cost of a value of a session.

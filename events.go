@@ -24,8 +24,8 @@ const (
 	Idle                            // not accessed for the idle timeout (backstop)
 	Lifetime                        // at the end of the lifetime (backstop)
 	Evicted                         // least recently accessed in a map full by size, or oldest of an owner at the limit (backstop)
-	EvictedCost                     // the same, by cost (backstop)
-	Pressure                        // the same, when the process was short of memory (backstop)
+	EvictedCost                     // least recently accessed in a map full by cost (backstop)
+	Pressure                        // least recently accessed when the process was short of memory (backstop)
 	Cleared                         // by Clear
 	Closed                          // by Close, or the end of the map's context
 	ContextDone                     // by the end of the session's context

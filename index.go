@@ -50,7 +50,7 @@ type LimitAction int
 
 // The actions.
 const (
-	EndOldest LimitAction = iota + 1 // of the owner's sessions that are not leased the first in Of ends, with the cause Evicted
+	EndOldest LimitAction = iota + 1 // the first in Of that is not leased ends, with the cause Evicted
 	RejectNew                        // the new one is refused, as is one more where all are leased
 )
 
@@ -64,9 +64,9 @@ type claim struct {
 // session belongs; the zero value of O is nobody. It is asked whenever the value is set, with no lock held, and
 // not when the session is renamed. An option may be [WithOwnerLimit]; others cause a panic, as with [MustNew].
 //
-// Sessions that are there already are taken in, without regard to the limit, and after those that are set meanwhile: where that leaves an owner with too many,
-// the owner's next session ends as many as it takes. An owner that cannot be found again, a NaN or what cannot be
-// hashed, counts as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of
+// Sessions that are there already are taken in without regard to the limit: where that leaves an owner with too many, the
+// owner's next session ends as many as it takes. In [Index.Of] they may come after those that are set meanwhile. An owner
+// that cannot be found again, a NaN or what cannot be hashed, counts as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of
 // an owner at the limit, looks at all of the owner's sessions under it: an expired one gives way before a live one. An
 // index cannot be removed.
 func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V) O, opts ...Option) *Index[K, O] {
@@ -278,8 +278,8 @@ func (m *RobustSessionMap[K, V]) byAge() []*entry[K, V] {
 // adopt puts an entry, or what it has been renamed to, where it belongs by its value. Whoever has set another one meanwhile
 // sees to that.
 func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
-	for again := true; again; {
-		was := e
+	for was := (*entry[K, V])(nil); e != was; { // again if it has been renamed
+		was = e
 		m.mu.Lock()
 		granted := e.granted(0)
 		m.mu.Unlock()
@@ -290,23 +290,11 @@ func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
 		}
 		m.mu.Lock()
 		e = e.current()
-		again = e != was // it has been renamed
-		if p := m.policy.Load(); !again && box != nil && e.value.Load() == box && p.table.find(e.hash, e.key) == e {
-			again = !p.adopt(e, 0, granted, claimed)
+		if p := m.policy.Load(); e == was && box != nil && e.value.Load() == box && e.granted(0) == granted && p.table.find(e.hash, e.key) == e {
+			p.own(e, claimed)
 		}
 		m.mu.Unlock()
 	}
-}
-
-// adopt puts e where the claims of a value say, and reports true, unless that has been granted others since: these may be by
-// fewer rules, or older.
-func (p *policy[K, V]) adopt(e *entry[K, V], number int, granted uint64, claims []claim) (adopted bool) {
-	if e.granted(number) != granted {
-		return false
-	}
-	p.own(e, claims)
-	p.tie(e).grant(number)
-	return true
 }
 
 func (m *RobustSessionMap[K, V]) owned(number int, owner any) iter.Seq[*ties] {
@@ -399,18 +387,18 @@ func (a *Attribute[K, V]) addRule(rule *ownerRule[K, V]) indexedMap[K] {
 // adopt puts a session where it belongs by its attribute. Whoever has set another value meanwhile sees to that.
 func (a *Attribute[K, V]) adopt(id K, s *Session[K]) {
 	m := a.group.sessions
-	for again := true; again; {
-		m.mu.Lock()
-		granted := a.group.entryOf(s).granted(a.index)
-		m.mu.Unlock()
-		box, claimed := s.first.find(a.index).value(), noClaims(a.rules.all())
-		if box != nil {
-			claimed = claims(a.rules.all(), a.callbacks, id, a.open(box))
-		}
-		m.mu.Lock()
-		e := a.group.entryOf(s)
-		again = e != nil && s.first.find(a.index).value() == box && (box != nil || e.ties() != nil) && // or nothing can be there for it
-			!m.policy.Load().adopt(e, a.index, granted, claimed)
-		m.mu.Unlock()
+	m.mu.Lock()
+	granted := a.group.entryOf(s).granted(a.index)
+	m.mu.Unlock()
+	box, claimed := s.first.find(a.index).value(), noClaims(a.rules.all())
+	if box != nil {
+		claimed = claims(a.rules.all(), a.callbacks, id, a.open(box))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := a.group.entryOf(s)
+	nothing := e == nil || box == nil && e.ties() == nil // is there that could be owned
+	if !nothing && s.first.find(a.index).value() == box && e.granted(a.index) == granted {
+		m.policy.Load().own(e, claimed)
 	}
 }

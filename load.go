@@ -330,12 +330,12 @@ func (m *RobustSessionMap[K, V]) beginRefresh(p *policy[K, V], e *entry[K, V], b
 		return false
 	}
 	t.refreshing = true
-	go m.refresh(t, e.key, box, t.sets, load)
+	go m.refresh(t, e.key, box, e.granted(0), load)
 	return true
 }
 
 // refresh loads a value anew. A callback or load itself may end the goroutine.
-func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], sets uint64, load func(context.Context, K) (V, error)) {
+func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], granted uint64, load func(context.Context, K) (V, error)) {
 	var value V
 	err := ErrLoad
 	defer m.crew.leave()
@@ -352,14 +352,14 @@ func (m *RobustSessionMap[K, V]) refresh(t *ties, key K, box *boxed[V], sets uin
 			m.callbacks.warn("sessionmap: Refresh failed", "error", err)
 			return
 		}
-		m.storeRefreshed(t, key, box, sets, value)
+		m.storeRefreshed(t, key, box, granted, value)
 	}()
 	m.callbacks.call("Refresh", func() { value, err = load(t.context(), key) })
 }
 
 // storeRefreshed puts a value that was loaded anew in the place of the one in box, under whatever key that is by now, unless
 // that has been set again since.
-func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], sets uint64, value V) {
+func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], granted uint64, value V) {
 	loaded := m.values.box(value)
 	var e *entry[K, V]
 	var d *demand
@@ -390,7 +390,7 @@ func (m *RobustSessionMap[K, V]) storeRefreshed(t *ties, key K, box *boxed[V], s
 		key = e.key
 		var left removal[K, V]
 		x, left = m.change(key, d, func(found *entry[K, V]) bool {
-			return found == e && e.value.Load() == box && t.sets == sets
+			return found == e && e.value.Load() == box && e.granted(0) == granted
 		}, func(*policy[K, V], int64) bool {
 			return e.value.CompareAndSwap(box, loaded)
 		})

@@ -328,12 +328,6 @@ func TestLoadConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for sessionmap.LoadsUnderWay(m) > 0 {
-		runtime.Gosched()
-	}
-	for key, left := range m.All() {
-		assert.Zero(t, left.Load(), "key %d", key)
-	}
 	require.NoError(t, m.Close())
 	require.NotEmpty(t, all)
 	for i, left := range all {

@@ -14,8 +14,8 @@ import (
 )
 
 // Memory pressure: when the live heap of the process has grown past a mark, sessions leave until it is below
-// another. What the heap is is known when a collection ends, and so what a step has brought when the next one has: there is
-// one step for each.
+// another. What the heap is is known when a collection ends, and what a step has brought when one has that began after it:
+// so there is a step for each second collection.
 //
 //	heap ── live > high ──► a step: the share (live - low) / live of the sessions ──► the next collection but one
 //	   ▲                                                                                        │
@@ -33,8 +33,8 @@ type pressure struct {
 // garbage collector room to work in. The limit is GOMEMLIMIT, as it is set at the moment or, where there is none, that of
 // the process's cgroup; where there is neither, shares mean nothing and the log says so. The library sets no limit.
 //
-// The live heap is what the last garbage collection left, sessions or not. Each second collection, while it is above, is
-// followed by one step, by which every map of the process that is made so gives up the same share of its sessions: as much as the heap
+// The live heap is what the last garbage collection left, sessions or not. Once it is above high, each second collection is
+// followed by one step, until it is down to low, by which every map of the process that is made so gives up the same share of its sessions: as much as the heap
 // is above low. So it overshoots only as far as the oldest sessions are larger than the others. A step works in
 // bounded pieces, like a sweep. Until the heap passes high this costs a look at the runtime's figures ten times a
 // second at the most, about 1 µs each, and none while the map is empty.

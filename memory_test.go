@@ -44,6 +44,7 @@ func pressed(t *testing.T, n, keep int, more ...sessionmap.Option) (*sessionmap.
 func TestPressureOnTheRealHeap(t *testing.T) {
 	const size, most, keep = 64 << 10, 2000, 10
 	runtime.GC()
+	runtime.GC() // and what pools held
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
 	before := debug.SetMemoryLimit(int64(now.HeapAlloc) + most*size/2)
@@ -66,7 +67,7 @@ func TestPressureOnTheRealHeap(t *testing.T) {
 	assert.EqualValues(t, pressed.Load(), m.Stats().Removals[sessionmap.Pressure])
 }
 
-// TestPressure: from high on, each collection is followed by one step, by the share that the heap is above low, of the
+// TestPressure: from high on, each second collection is followed by one step, by the share that the heap is above low, of the
 // least recently accessed; down to low, and not again until it is above high.
 func TestPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

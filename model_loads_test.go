@@ -48,10 +48,10 @@ type loaded[V any] struct {
 
 // A modelRefresh is a load that is to replace a value of e.
 type modelRefresh[V any] struct {
-	load            *modelLoad[V]
-	e               *modelEntry
-	key             int // of e then
-	number, version int // of its value then
+	load                     *modelLoad[V]
+	e                        *modelEntry
+	key                      int // of e then
+	number, version, granted int // of its value then
 }
 
 func (p *program[V]) newLoad(key, x, y int) *modelLoad[V] {
@@ -265,7 +265,7 @@ func (p *program[V]) refreshing(e *modelEntry, l *modelLoad[V]) *modelRefresh[V]
 	require.Equal(p.t, 1, l.calls)
 	e.refreshing = true
 	p.hasContext(e, l.ctx)
-	r := &modelRefresh[V]{l, e, e.key, e.number, e.version}
+	r := &modelRefresh[V]{l, e, e.key, e.number, e.version, e.granted}
 	p.refreshes = append(p.refreshes, r)
 	return r
 }
@@ -293,7 +293,7 @@ func (p *program[V]) finishRefresh(r *modelRefresh[V]) string {
 	switch {
 	case p.costOf(number) < 0:
 		p.reject(r.key, number)
-	case !same || p.expired(e) != 0 || !p.admit(e, number):
+	case !same || e.granted != r.granted || p.expired(e) != 0 || !p.admit(e, number):
 		p.reject(e.key, number)
 	default:
 		p.sets++

@@ -136,8 +136,7 @@ func (p *program[V]) update(key, x, y int) string {
 	case mode > 5:
 		want = p.put(nil, key, number, p.idle)
 	case e != nil:
-		p.remove(e, sessionmap.Deleted)
-		p.bury(e.key)
+		p.deleted(e, key, sessionmap.Deleted)
 		want = nil
 	}
 	p.found(want, got, ok)

@@ -71,6 +71,7 @@ type modelEntry struct {
 	modelLife
 	number     int
 	version    int  // changes with each value
+	granted    int  // changes with each that demanded something
 	loaded     bool // its value was not set, but loaded,
 	loadedAt   time.Time
 	refreshing bool
@@ -140,6 +141,9 @@ func (m *model) askedOwners(number int) {
 func (m *model) store(e *modelEntry, number int) {
 	e.number, e.loaded = number, false
 	e.version++
+	if m.costs || m.refreshAfter > 0 || len(m.indexes) > 0 {
+		e.granted++
+	}
 	for _, x := range m.indexes {
 		owner, _ := silently(x.owner, number)
 		x.own(e, owner)

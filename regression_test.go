@@ -2125,3 +2125,37 @@ func TestSizeOfManyPointers(t *testing.T) {
 	pointer := unsafe.Sizeof(uintptr(0))
 	assert.EqualValues(t, unsafe.Sizeof([]int{})+n*pointer, sessionmap.SizeOf(make([]*int, n)))
 }
+
+// TestNaN: a key that cannot be found again begins no session, and is not loaded.
+func TestNaN(t *testing.T) {
+	m := newMap[float64, int](t)
+	_, err := m.GetOrLoad(t.Context(), math.NaN(), func(context.Context, float64) (int, error) {
+		assert.Fail(t, "loaded")
+		return 1, nil
+	})
+	assert.ErrorIs(t, err, sessionmap.ErrRefused)
+	g := groupOf[float64](t)
+	_, ok := g.Begin(math.NaN())
+	assert.False(t, ok)
+	assert.Zero(t, g.Len())
+}
+
+// TestUpdateBuriesNoOther: a removal by a former key that has become another session's meanwhile leaves that session's key
+// alone.
+func TestUpdateBuriesNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, string](t, sessionmap.WithTTL(time.Hour), sessionmap.WithRenameGrace(time.Minute), sessionmap.WithTombstones(time.Minute))
+		m.Set(1, "a")
+		require.NoError(t, m.Rename(1, 2))
+		m.Update(1, func(old string, _ bool) (string, bool) {
+			if old == "a" {
+				time.Sleep(time.Minute)
+				assert.True(t, m.SetWithTTL(1, "another", time.Second))
+			}
+			return "", false
+		})
+		assert.False(t, m.Contains(2))
+		time.Sleep(time.Second)
+		assert.True(t, m.Set(1, "a third"))
+	})
+}

@@ -246,8 +246,8 @@ func MustNew[K comparable, V any](opts ...Option) *RobustSessionMap[K, V] {
 // Get returns the value of key, and whether it is there. A hit is an access. It takes no lock and allocates
 // nothing, but for one Get in 256 or so in a map that has had more than 4096 entries: where the lock happens to
 // be free, that one files what all have touched. It waits for the lock where key is just being renamed, deleted by
-// a function, or released by its last lease, or a former one ([WithRenameGrace], with which others that miss may wait,
-// too), and on a clock that steps where it is just looked at for an eviction.
+// a function, or released by its last lease; where key is a former one ([WithRenameGrace], which says when another that
+// misses waits, too); and on a clock that steps where it is just looked at for an eviction.
 func (m *RobustSessionMap[K, V]) Get(key K) (V, bool) {
 	hash, ok := m.hash(key)
 	if ok {
@@ -309,8 +309,8 @@ func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) 
 }
 
 // GetOrSet returns the value of key if it is there, and else stores value. The loaded result reports
-// whether it was there. Either is an access. On a map that refuses value, as Set would, it returns value
-// with loaded false, after reporting it as [Rejected]. It takes the lock only to store.
+// whether it was there, be it by a former key ([WithRenameGrace]). Either is an access. On a map that refuses value, as Set
+// would, it returns value with loaded false, after reporting it as [Rejected]. It takes the lock only to store.
 func (m *RobustSessionMap[K, V]) GetOrSet(key K, value V) (actual V, loaded bool) {
 	hash, ok := m.hash(key)
 	var box *boxed[V]
@@ -459,7 +459,8 @@ func (m *RobustSessionMap[K, V]) Sweep() int { return m.sweep() }
 // then on every Set is refused. It returns when all is reported and no goroutine of the map is left. A
 // callback that blocks cannot hang it: it then returns [ErrCloseTimeout] after five seconds, with that
 // callback's goroutine left behind and nothing else. Close may be called any number of times, from any
-// goroutine; the first, from inside a callback, waits for the callbacks of its entries only, and another there for none.
+// goroutine. From inside a callback it waits for less: the first call for the callbacks of the entries that it ends, a later
+// one for nothing.
 func (m *RobustSessionMap[K, V]) Close() error {
 	nested := inCallback()
 	m.mu.Lock()

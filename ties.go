@@ -20,8 +20,7 @@ type ties struct {
 	owned      []owned      // in the indexes, by their number
 	costs      []int64      // of each value, by the number in its demand
 	cost       atomic.Int64 // their sum
-	grants     []uint64     // how often each value has been granted what it asked for,
-	sets       uint64       // and how often that was as it was stored
+	grants     []uint64     // how often each value has been granted what it asked for as it was stored
 
 	mu     sync.Mutex // guards what follows; nothing is called while it is held
 	ended  Cause      // 0 while the entry lives
@@ -123,7 +122,7 @@ func (t *ties) boundBy(leave *func()) bool {
 // An EndedError is why a [RobustSessionMap.SessionContext] was cancelled: context.Cause returns it. A
 // [RobustSessionMap.GetOrLoad] whose session is deleted meanwhile returns it, too.
 type EndedError struct {
-	Cause Cause // why the session ended; of a load Deleted, whatever kept it from being stored
+	Cause Cause // why the session ended; for a load always Deleted
 }
 
 // Error names the cause.

@@ -5,7 +5,7 @@
 //	go run ./proof/shake -procs 2 -- -run Linearizable -histories 10000
 //	go run ./proof/shake -- -race -short
 //
-// Tests that count allocations, or calls of the runtime, are left out. It exits with 1 where a test fails.
+// Tests that count allocations are left out. It exits with 1 where a test fails.
 package main
 
 import (
