@@ -192,8 +192,9 @@ func (e *entry[K, V]) ties() *ties {
 //
 // cost is asked once for each value that is set, with no lock held, and not again when a value changes from within:
 // Set or [RobustSessionMap.Update] it to the same pointer for that. A negative cost is refused, a cost function that
-// panics counts for 0; of values that cost nothing only a timeout or [WithMaxSize] bounds the number. [SizeOf] estimates bytes. With it every Set takes the map's lock, and an entry some 150 bytes
-// more. max must be above 0, and cost have the types of the map.
+// panics counts for 0; of values that cost nothing only a timeout or [WithMaxSize] bounds the number. [SizeOf] estimates
+// bytes. With it every Set takes the map's lock, and an entry some 150 bytes more. max must be above 0, and cost have the
+// types of the map.
 func WithMaxCost[K comparable, V any](max int64, cost func(key K, value V) int64) Option {
 	return option{"WithMaxCost", func(c *config) {
 		if max <= 0 {

@@ -306,8 +306,8 @@ func (m *RobustSessionMap[K, V]) rememberFailure(key K, call *loadCall[V]) {
 // there, and no refresh of it is under way. The new value takes the place of the old, which is reported as
 // [Replaced]; it is no access. If the value has been set, or the session has ended, meanwhile, the
 // new one is reported as [Rejected]; the same pointer set again counts in a map with an index, a cost or
-// [WithRefreshAfter], and in others cannot be told from what was there. Where load fails the old value stays, and the log says so. The context of load is
-// cancelled when the session ends. It takes the lock.
+// [WithRefreshAfter], and in others cannot be told from what was there. Where load fails the old value stays, and the log
+// says so. The context of load is cancelled when the session ends. It takes the lock.
 func (m *RobustSessionMap[K, V]) Refresh(key K, load func(ctx context.Context, key K) (V, error)) (began bool) {
 	e, box := m.peek(key)
 	if box == nil {

@@ -34,10 +34,10 @@ type pressure struct {
 // the process's cgroup; where there is neither, shares mean nothing and the log says so. The library sets no limit.
 //
 // The live heap is what the last garbage collection left, sessions or not. Once it is above high, each second collection is
-// followed by one step, until it is down to low, by which every map of the process that is made so gives up the same share of its sessions: as much as the heap
-// is above low. So it overshoots only as far as the oldest sessions are larger than the others. A step works in
-// bounded pieces, like a sweep. Until the heap passes high this costs a look at the runtime's figures ten times a
-// second at the most, about 1 µs each, and none while the map is empty.
+// followed by one step, until it is down to low, by which every map of the process that is made so gives up the same
+// share of its sessions: as much as the heap is above low. So it overshoots only as far as the oldest sessions are larger
+// than the others. A step works in bounded pieces, like a sweep. Until the heap passes high this costs a look at the
+// runtime's figures ten times a second at the most, about 1 µs each, and none while the map is empty.
 //
 // It is the last net: where it has to catch sessions, the bounds are too wide. A high that is not above low, or either that
 // is not above 0, is refused, as are a share with a number of bytes, and a negative keep.

@@ -87,8 +87,8 @@ import (
 // makes one, the zero value is not usable.
 //
 // A Get takes no lock and allocates nothing; what adds or removes an entry takes the map's lock for a
-// bounded time, whatever the number of entries (but see [WithOwnerLimit]). Callbacks run with no lock held and may call any method,
-// Close included. A panic in one is caught, counted and logged, and the call goes on as if the callback
+// bounded time, whatever the number of entries (but see [NewIndex]). Callbacks run with no lock held and may call
+// any method, Close included. A panic in one is caught, counted and logged, and the call goes on as if the callback
 // had not been there.
 //
 // For state that can be loaded again at any time, and where it does not matter which entry is dropped
@@ -440,10 +440,10 @@ func (m *RobustSessionMap[K, V]) Stats() Stats {
 // OnRemove calls fn for every value that leaves the map from now on, until cancel is called. A removal by
 // a call is reported on that call's goroutine before it returns, so that calls one after the other report
 // in order; those of background sweeps, memory pressure, events, contexts, loads and Close on a goroutine of theirs,
-// also after cancel if they are under way. With several
-// callbacks each value goes to all, in the order of their registration. A callback that blocks holds up
-// the call it belongs to, or further background sweeps or steps for memory pressure of its map, and nothing else. One that sets again what it is
-// told of never ends, for in a full or closed map that is the next removal. A nil fn is ignored.
+// also after cancel if they are under way. With several callbacks each value goes to all, in the order of their
+// registration. A callback that blocks holds up the call it belongs to, or further background sweeps or steps for memory
+// pressure of its map, and nothing else. One that sets again what it is told of never ends, for in a full or closed map
+// that is the next removal. A nil fn is ignored.
 func (m *RobustSessionMap[K, V]) OnRemove(fn func(key K, value V, cause Cause)) (cancel func()) {
 	if fn == nil {
 		return func() {}

@@ -188,9 +188,9 @@ func (m *RobustSessionMap[K, V]) SessionContext(key K) (ctx context.Context, ok 
 
 // BindContext ends the session of key, with the cause [ContextDone], when ctx is done, leased or not: that is
 // an explicit act. It reports whether the session is there. A session is bound to one context: the last. It is
-// an access, and takes the map's lock; no goroutine waits for ctx, if that is of package context, and nothing is left with ctx when the
-// session has ended. A map dropped without Close leaves a registration of some hundred bytes with ctx for each.
-// It panics if ctx is nil.
+// an access, and takes the map's lock; no goroutine waits for ctx, if that is of package context, and nothing is left
+// with ctx when the session has ended. A map dropped without Close leaves a registration of some hundred bytes with ctx
+// for each. It panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok bool) {
 	wantContext("BindContext", ctx)
 	var t *ties
