@@ -364,8 +364,8 @@ func (m *RobustSessionMap[K, V]) insert(key K, value V) (present *boxed[V], stor
 }
 
 // tryInsert adds an entry for key with a value that demands d, and returns it, unless call, which may be nil, has been
-// vetoed. Where there is one already, be it by a former key, it returns that one's value, after an access. What has left is to be reported, as is
-// the value if it is refused.
+// vetoed. Where there is one already, be it by a former key, it returns that one's value, after an access. What has left is
+// to be reported, as is the value if it is refused.
 func (m *RobustSessionMap[K, V]) tryInsert(key K, box *boxed[V], d *demand, call *loadCall[V]) (present *boxed[V], added *entry[K, V], left removal[K, V]) {
 	hash, ok := m.hash(key)
 	if !ok || key != key {

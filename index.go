@@ -66,9 +66,9 @@ type claim struct {
 //
 // Sessions that are there already are taken in without regard to the limit: where that leaves an owner with too many, the
 // owner's next session ends as many as it takes. In [Index.Of] they may come after those that are set meanwhile. An owner
-// that cannot be found again, a NaN or what cannot be hashed, counts as a panic in owner does: the session is nobody's. With an index every Set takes the map's lock and, of
-// an owner at the limit, looks at all of the owner's sessions under it: an expired one gives way before a live one. An
-// index cannot be removed.
+// that cannot be found again, a NaN or what cannot be hashed, counts as a panic in owner does: the session is nobody's.
+// With an index every Set takes the map's lock and, of an owner at the limit, looks at all of the owner's sessions under
+// it: an expired one gives way before a live one. An index cannot be removed.
 func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V) O, opts ...Option) *Index[K, O] {
 	var c config
 	c.apply(opts, "an option that an Index has: WithOwnerLimit", func(name string) bool { return name == "WithOwnerLimit" })
@@ -96,8 +96,8 @@ func NewIndex[O, K comparable, V any](in Indexed[K, V], owner func(id K, value V
 }
 
 // Of returns an iterator over the ids of the sessions of owner, first those that have been the owner's for longest; those
-// that were there before the index are in the order of their age. It is no access, and holds no lock
-// while the loop runs. A session that comes during the loop may or may not be yielded.
+// that were there before the index are in the order of their age. It is no access, and holds no lock while the loop runs.
+// A session that comes during the loop may or may not be yielded.
 func (x *Index[K, O]) Of(owner O) iter.Seq[K] {
 	return func(yield func(K) bool) {
 		for t := range x.in.owned(x.number, owner) {

@@ -325,9 +325,9 @@ func WithOnRemove[K comparable, V any](fn func(key K, value V, cause Cause)) Opt
 
 // WithCloser closes every value that leaves the map, after OnRemove has heard of it: those that are an
 // io.Closer, have a Close method without a result, or are a func() or context.CancelFunc. That goes for
-// [Replaced] values too, unless the new one is the same, and for [Rejected] ones, unless what the session of that key has is
-// the same; that a renamed one has it, under another key, is seen within its grace ([WithRenameGrace]). Errors go to the log and
-// [Stats]. New refuses it where the map's values can be none of these.
+// [Replaced] values too, unless the new one is the same, and for [Rejected] ones, unless what the session of that key
+// has is the same; that a renamed one has it, under another key, is seen within its grace ([WithRenameGrace]). Errors go to
+// the log and [Stats]. New refuses it where the map's values can be none of these.
 func WithCloser() Option {
 	return option{"WithCloser", func(c *config) { c.closes = true }}
 }

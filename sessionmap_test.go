@@ -142,7 +142,9 @@ func readYourWrites(t *testing.T, clock clockKind) {
 	assert.Zero(t, lost.Load())
 }
 
-func TestPromise2NoGhosts(t *testing.T) {
+// forEachExpiry runs test on a map whose entries end after idle, by the idle timeout or by the lifetime, and that no sweep
+// meets any more.
+func forEachExpiry(t *testing.T, test func(t *testing.T, m *sessionmap.RobustSessionMap[int, int], out *removals, cause sessionmap.Cause)) {
 	for _, tc := range []struct {
 		name  string
 		opts  []sessionmap.Option
@@ -160,105 +162,94 @@ func TestPromise2NoGhosts(t *testing.T) {
 				synctest.Wait()
 				require.Equal(t, []removal{{0, 0, tc.cause}}, out.take())
 
-				m.Set(1, 10)
-				time.Sleep(idle - 1)
-				for range 2 {
-					require.True(t, m.Contains(1), "alive until the deadline")
-				}
-				time.Sleep(time.Nanosecond)
-				_, ok := m.Peek(1)
-				assert.False(t, ok, "Peek")
-				assert.False(t, m.Contains(1), "Contains")
-				_, ok = m.Get(1)
-				assert.False(t, ok, "Get")
-				assert.False(t, m.Touch(1), "Touch")
-				_, ok = m.Entry(1)
-				assert.False(t, ok, "Entry")
-				assert.Empty(t, maps.Collect(m.All()), "All")
-				assert.Empty(t, maps.Collect(m.Oldest()), "Oldest")
-				assert.Empty(t, slices.Collect(m.Keys()), "Keys")
-				assert.Zero(t, m.DeleteFunc(func(int, int) bool { return true }), "DeleteFunc")
-				assert.Equal(t, 1, m.Len(), "no sweep has met it")
-				assert.Empty(t, out.take())
-
-				assert.False(t, m.Delete(1), "Delete")
-				_, ok = m.Take(1)
-				assert.False(t, ok, "Take")
-				actual, loaded := m.GetOrSet(1, 11)
-				assert.False(t, loaded, "GetOrSet")
-				assert.Equal(t, 11, actual)
-				assert.Equal(t, []removal{{1, 10, tc.cause}}, out.take())
-
-				time.Sleep(idle)
-				m.Update(1, func(old int, ok bool) (int, bool) {
-					assert.False(t, ok, "Update")
-					return 12, true
-				})
-				assert.Equal(t, []removal{{1, 11, tc.cause}}, out.take())
-
-				time.Sleep(idle)
-				m.Set(1, 13)
-				assert.Equal(t, []removal{{1, 12, tc.cause}}, out.take(), "overwriting what is expired replaces nothing")
-				entry, _ := m.Entry(1)
-				assert.WithinDuration(t, time.Now(), entry.Created, 0, "a new session")
-
-				time.Sleep(idle)
-				assert.Zero(t, m.Clear(), "Clear")
-				assert.Equal(t, []removal{{1, 13, tc.cause}}, out.take())
+				test(t, m, &out, tc.cause)
 			})
 		})
 	}
 }
 
+func TestPromise2NoGhosts(t *testing.T) {
+	forEachExpiry(t, func(t *testing.T, m *sessionmap.RobustSessionMap[int, int], out *removals, cause sessionmap.Cause) {
+		m.Set(1, 10)
+		time.Sleep(idle - 1)
+		for range 2 {
+			require.True(t, m.Contains(1), "alive until the deadline")
+		}
+		time.Sleep(time.Nanosecond)
+		_, ok := m.Peek(1)
+		assert.False(t, ok, "Peek")
+		assert.False(t, m.Contains(1), "Contains")
+		_, ok = m.Get(1)
+		assert.False(t, ok, "Get")
+		assert.False(t, m.Touch(1), "Touch")
+		_, ok = m.Entry(1)
+		assert.False(t, ok, "Entry")
+		assert.Empty(t, maps.Collect(m.All()), "All")
+		assert.Empty(t, maps.Collect(m.Oldest()), "Oldest")
+		assert.Empty(t, slices.Collect(m.Keys()), "Keys")
+		assert.Zero(t, m.DeleteFunc(func(int, int) bool { return true }), "DeleteFunc")
+		assert.Equal(t, 1, m.Len(), "no sweep has met it")
+		assert.Empty(t, out.take())
+
+		assert.False(t, m.Delete(1), "Delete")
+		_, ok = m.Take(1)
+		assert.False(t, ok, "Take")
+		actual, loaded := m.GetOrSet(1, 11)
+		assert.False(t, loaded, "GetOrSet")
+		assert.Equal(t, 11, actual)
+		assert.Equal(t, []removal{{1, 10, cause}}, out.take())
+
+		time.Sleep(idle)
+		m.Update(1, func(old int, ok bool) (int, bool) {
+			assert.False(t, ok, "Update")
+			return 12, true
+		})
+		assert.Equal(t, []removal{{1, 11, cause}}, out.take())
+
+		time.Sleep(idle)
+		m.Set(1, 13)
+		assert.Equal(t, []removal{{1, 12, cause}}, out.take(), "overwriting what is expired replaces nothing")
+		entry, _ := m.Entry(1)
+		assert.WithinDuration(t, time.Now(), entry.Created, 0, "a new session")
+
+		time.Sleep(idle)
+		assert.Zero(t, m.Clear(), "Clear")
+		assert.Equal(t, []removal{{1, 13, cause}}, out.take())
+	})
+}
+
 // TestPromise2NoGhostsInTies: nothing is tied to an expired session either, and no index has it.
 func TestPromise2NoGhostsInTies(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		opts  []sessionmap.Option
-		cause sessionmap.Cause
-	}{
-		{"idle", []sessionmap.Option{sessionmap.WithTTL(idle)}, sessionmap.Idle},
-		{"lifetime", []sessionmap.Option{sessionmap.WithTTL(0), sessionmap.WithMaxLifetime(idle)}, sessionmap.Lifetime},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var out removals
-				m := newMap[int, int](t, append(tc.opts, sessionmap.WithSweepInterval(never), out.option())...)
-				index := sessionmap.NewIndex(m, func(int, int) string { return "ada" })
-				m.Set(0, 0) // draws the one early sweep
-				time.Sleep(idle)
-				synctest.Wait()
-				out.take()
-				load := func(context.Context, int) (int, error) { return 11, nil }
-				for name, found := range map[string]func() bool{
-					"Acquire":        func() bool { _, ok := m.Acquire(1); return ok },
-					"SessionContext": func() bool { _, ok := m.SessionContext(1); return ok },
-					"BindContext":    func() bool { return m.BindContext(t.Context(), 1) },
-					"Rename":         func() bool { return !errors.Is(m.Rename(1, 2), sessionmap.ErrNotFound) },
-					"Refresh":        func() bool { return m.Refresh(1, load) },
-					"GetOrLoad": func() bool {
-						value, err := m.GetOrLoad(t.Context(), 1, load)
-						assert.NoError(t, err)
-						entry, _ := m.Entry(1)
-						assert.Equal(t, time.Now(), entry.Created, "it begins anew")
-						return value != 11
-					},
-					"Of":       func() bool { return len(slices.Collect(index.Of("ada"))) > 0 },
-					"DeleteBy": func() bool { return index.DeleteBy("ada") > 0 },
-				} {
-					m.Set(1, 10)
-					time.Sleep(idle - 1)
-					require.True(t, m.Contains(1), "alive until the deadline")
-					time.Sleep(time.Nanosecond)
-					assert.False(t, found(), name)
-					m.Sweep()
-					assert.Equal(t, []removal{{1, 10, tc.cause}}, out.take(), name)
-					m.Delete(1)
-					out.take()
-				}
-			})
-		})
-	}
+	forEachExpiry(t, func(t *testing.T, m *sessionmap.RobustSessionMap[int, int], out *removals, cause sessionmap.Cause) {
+		index := sessionmap.NewIndex(m, func(int, int) string { return "ada" })
+		load := func(context.Context, int) (int, error) { return 11, nil }
+		for name, found := range map[string]func() bool{
+			"Acquire":        func() bool { _, ok := m.Acquire(1); return ok },
+			"SessionContext": func() bool { _, ok := m.SessionContext(1); return ok },
+			"BindContext":    func() bool { return m.BindContext(t.Context(), 1) },
+			"Rename":         func() bool { return !errors.Is(m.Rename(1, 2), sessionmap.ErrNotFound) },
+			"Refresh":        func() bool { return m.Refresh(1, load) },
+			"GetOrLoad": func() bool {
+				value, err := m.GetOrLoad(t.Context(), 1, load)
+				assert.NoError(t, err)
+				entry, _ := m.Entry(1)
+				assert.Equal(t, time.Now(), entry.Created, "it begins anew")
+				return value != 11
+			},
+			"Of":       func() bool { return len(slices.Collect(index.Of("ada"))) > 0 },
+			"DeleteBy": func() bool { return index.DeleteBy("ada") > 0 },
+		} {
+			m.Set(1, 10)
+			time.Sleep(idle - 1)
+			require.True(t, m.Contains(1), "alive until the deadline")
+			time.Sleep(time.Nanosecond)
+			assert.False(t, found(), name)
+			m.Sweep()
+			assert.Equal(t, []removal{{1, 10, cause}}, out.take(), name)
+			m.Delete(1)
+			out.take()
+		}
+	})
 }
 
 func TestPromise2TouchExtendsAndDoesNotRevive(t *testing.T) {
