@@ -2,7 +2,6 @@ package sessionmap
 
 import (
 	"hash/maphash"
-	"iter"
 	"reflect"
 )
 
@@ -335,9 +334,8 @@ func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V
 func (m *RobustSessionMap[K, V]) restoreIdle(e *entry[K, V], box *boxed[V], idle int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e = e.current()
 	p, now := m.policy.Load(), m.clock.exact()
-	if p.table.find(e.hash, e.key) == e && e.value.Load() == box {
+	if e = p.current(e); e != nil && e.value.Load() == box {
 		p.touch(e, now) // unless it is expired by the other one's
 		p.setIdle(e, idle)
 		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
@@ -493,64 +491,6 @@ func (m *RobustSessionMap[K, V]) removeIf(key K, e *entry[K, V], box *boxed[V]) 
 	m.mu.Unlock()
 	m.reportLeft(out)
 	return removed, again
-}
-
-// endAll ends the entries of a policy that the map no longer uses, and returns how many were live. Those that something is
-// tied to come first, all of them, so that contexts and leases end though a callback may block.
-func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int) {
-	now := m.clock.exact()
-	end := func(e *entry[K, V], out *[]removal[K, V]) {
-		box, why := e.endExpired(now, m.timeouts)
-		if box == nil {
-			if box, why = e.end(), cause; box == nil {
-				return
-			}
-			ended++
-		}
-		*out = append(*out, p.removal(e, box, why))
-		if t := e.ties(); t != nil {
-			m.mu.Lock()
-			clear(t.owned) // so that who holds the ties does not hold all of an owner's sessions
-			m.mu.Unlock()
-		}
-		m.left((*out)[len(*out)-1])
-	}
-	var tied []removal[K, V]
-	runAll([]func(){
-		func() {
-			for e := range p.table.entries() {
-				if e.ties() != nil {
-					end(e, &tied)
-				}
-			}
-		},
-		func() { m.tell(tied, m.listeners(), 0) },
-		func() { m.endInBatches(p.table.entries(), end) },
-	})
-	return ended
-}
-
-// endInBatches ends entries and tells of them, a batch at a time.
-func (m *RobustSessionMap[K, V]) endInBatches(entries iter.Seq[*entry[K, V]], end func(*entry[K, V], *[]removal[K, V])) {
-	finished := false
-	var batch []removal[K, V]
-	tell := func() {
-		told := batch
-		batch = nil
-		m.tell(told, m.listeners(), 0)
-	}
-	defer func() {
-		if !finished { // a callback, or a context, ended its goroutine (runtime.Goexit)
-			runAll([]func(){tell, func() { m.endInBatches(entries, end) }})
-		}
-	}()
-	for e := range entries {
-		if end(e, &batch); len(batch) == sweepBatch {
-			tell()
-		}
-	}
-	tell()
-	finished = true
 }
 
 // hasInterface reports whether a value of type t can hold one that is not comparable.

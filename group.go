@@ -229,12 +229,12 @@ func (g *Group[K]) begin(id K, s *Session[K]) (lease *Lease[K, *Session[K]]) {
 	}
 	var left removal[K, *Session[K]]
 	p, e, now, ok := m.lockToInsert(hash, id, nil, nil, &left)
-	switch {
-	case e != nil:
+	if e != nil {
 		p.touch(e, now)
-		lease = m.lease(p, e, now)
-	case ok:
+	} else if ok {
 		e = m.add(p, hash, id, m.values.box(s), m.timeouts.idle, now, nil)
+	}
+	if e != nil {
 		lease = m.lease(p, e, now)
 	}
 	m.mu.Unlock()

@@ -278,7 +278,7 @@ func (m *RobustSessionMap[K, V]) byAge() []*entry[K, V] {
 // adopt puts an entry, or what it has been renamed to, where it belongs by its value. Whoever has set another one meanwhile
 // sees to that.
 func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
-	for was := (*entry[K, V])(nil); e != was; { // again if it has been renamed
+	for was := (*entry[K, V])(nil); e != nil && e != was; { // again if it has been renamed
 		was = e
 		m.mu.Lock()
 		granted := e.granted(0)
@@ -289,8 +289,8 @@ func (m *RobustSessionMap[K, V]) adopt(e *entry[K, V]) {
 			claimed = claims(m.rules.all(), m.callbacks, e.key, m.values.open(box))
 		}
 		m.mu.Lock()
-		e = e.current()
-		if p := m.policy.Load(); e == was && box != nil && e.value.Load() == box && e.granted(0) == granted && p.table.find(e.hash, e.key) == e {
+		p := m.policy.Load()
+		if e = p.current(e); e == was && box != nil && e.value.Load() == box && e.granted(0) == granted {
 			p.own(e, claimed)
 		}
 		m.mu.Unlock()

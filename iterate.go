@@ -75,6 +75,64 @@ func (m *RobustSessionMap[K, V]) Clear() int {
 	return m.endAll(old, Cleared)
 }
 
+// endAll ends the entries of a policy that the map no longer uses, and returns how many were live. Those that something is
+// tied to come first, all of them, so that contexts and leases end though a callback may block.
+func (m *RobustSessionMap[K, V]) endAll(p *policy[K, V], cause Cause) (ended int) {
+	now := m.clock.exact()
+	end := func(e *entry[K, V], out *[]removal[K, V]) {
+		box, why := e.endExpired(now, m.timeouts)
+		if box == nil {
+			if box, why = e.end(), cause; box == nil {
+				return
+			}
+			ended++
+		}
+		*out = append(*out, p.removal(e, box, why))
+		if t := e.ties(); t != nil {
+			m.mu.Lock()
+			clear(t.owned) // so that who holds the ties does not hold all of an owner's sessions
+			m.mu.Unlock()
+		}
+		m.left((*out)[len(*out)-1])
+	}
+	var tied []removal[K, V]
+	runAll([]func(){
+		func() {
+			for e := range p.table.entries() {
+				if e.ties() != nil {
+					end(e, &tied)
+				}
+			}
+		},
+		func() { m.tell(tied, m.listeners(), 0) },
+		func() { m.endInBatches(p.table.entries(), end) },
+	})
+	return ended
+}
+
+// endInBatches ends entries and tells of them, a batch at a time.
+func (m *RobustSessionMap[K, V]) endInBatches(entries iter.Seq[*entry[K, V]], end func(*entry[K, V], *[]removal[K, V])) {
+	finished := false
+	var batch []removal[K, V]
+	tell := func() {
+		told := batch
+		batch = nil
+		m.tell(told, m.listeners(), 0)
+	}
+	defer func() {
+		if !finished { // a callback, or a context, ended its goroutine (runtime.Goexit)
+			runAll([]func(){tell, func() { m.endInBatches(entries, end) }})
+		}
+	}()
+	for e := range entries {
+		if end(e, &batch); len(batch) == sweepBatch {
+			tell()
+		}
+	}
+	tell()
+	finished = true
+}
+
 // Len returns the number of entries, expired ones that no sweep has met included. It takes no lock.
 func (m *RobustSessionMap[K, V]) Len() int { return int(m.policy.Load().count.Load()) }
 

@@ -314,9 +314,8 @@ func (m *RobustSessionMap[K, V]) Refresh(key K, load func(ctx context.Context, k
 		return false
 	}
 	m.mu.Lock()
-	e = e.current()
 	p := m.policy.Load()
-	if p.table.find(e.hash, e.key) == e && e.live(m.clock.exact(), m.timeouts) {
+	if e = p.current(e); e != nil && e.live(m.clock.exact(), m.timeouts) {
 		began = m.beginRefresh(p, e, box, load)
 	}
 	m.mu.Unlock()

@@ -136,6 +136,14 @@ func (e *entry[K, V]) current() *entry[K, V] {
 	return e
 }
 
+// current is like [entry.current], but nil where that entry has left the map. It needs the lock.
+func (p *policy[K, V]) current(e *entry[K, V]) *entry[K, V] {
+	if e = e.current(); p.table.find(e.hash, e.key) != e {
+		return nil
+	}
+	return e
+}
+
 // tie returns e's ties. It needs the map's lock.
 func (p *policy[K, V]) tie(e *entry[K, V]) *ties {
 	x := e.withExtra(p.timeouts)
@@ -249,8 +257,8 @@ func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V)
 func (m *RobustSessionMap[K, V]) bindIf(ctx context.Context, e *entry[K, V], box *boxed[V]) {
 	var t *ties
 	m.mu.Lock()
-	e = e.current()
-	if p := m.policy.Load(); p.table.find(e.hash, e.key) == e && e.value.Load() == box {
+	p := m.policy.Load()
+	if e = p.current(e); e != nil && e.value.Load() == box {
 		t = p.tie(e)
 	}
 	m.mu.Unlock()
