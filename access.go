@@ -248,23 +248,19 @@ func (m *RobustSessionMap[K, V]) reject(key K, value V, present *boxed[V]) {
 	m.reporter.reject(key, value, present)
 }
 
-// set puts box, with value in it, where a live entry of key is, or inserts one. at, unless it is nil, is set to that entry as
-// soon as the value is stored.
-func (m *RobustSessionMap[K, V]) set(key K, value V, box *boxed[V], idle int64, at **entry[K, V]) (stored bool) {
+// set puts box, with value in it, where a live entry of key is, or inserts one.
+func (m *RobustSessionMap[K, V]) set(key K, value V, box *boxed[V], idle int64) (stored bool) {
 	hash, ok := m.hash(key)
-	if ok && key == key {
-		if m.overwrite(hash, key, box, idle, at) {
-			return true
-		}
-		return m.store(hash, key, value, box, idle, at)
+	if !ok || key != key {
+		m.reject(key, value, nil)
+		return false
 	}
-	m.reject(key, value, nil)
-	return false
+	return m.overwrite(hash, key, box, idle) || m.store(hash, key, value, box, idle, nil)
 }
 
 // overwrite is set for a key that has a live entry with the same idle timeout, and a value that demands nothing. It takes
 // no lock.
-func (m *RobustSessionMap[K, V]) overwrite(hash uint32, key K, box *boxed[V], idle int64, at **entry[K, V]) (stored bool) {
+func (m *RobustSessionMap[K, V]) overwrite(hash uint32, key K, box *boxed[V], idle int64) (stored bool) {
 	if m.demanding() {
 		return false
 	}
@@ -280,15 +276,12 @@ func (m *RobustSessionMap[K, V]) overwrite(hash uint32, key K, box *boxed[V], id
 	if e.idle(m.timeouts) != idle {
 		m.restoreIdle(e, box, idle)
 	}
-	if at != nil {
-		*at = e
-	}
 	m.overwritten(e, nil, old, box)
 	return true
 }
 
-// store is set with the lock.
-func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V], idle int64, at **entry[K, V]) (stored bool) {
+// store is set with the lock, in the same moment as which the session is bound by b, unless that is nil.
+func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V], idle int64, b *binding) (stored bool) {
 	var present *boxed[V]
 	defer func() {
 		if !stored { // for it was refused, or a function of the user's has ended the goroutine (runtime.Goexit)
@@ -301,32 +294,39 @@ func (m *RobustSessionMap[K, V]) store(hash uint32, key K, value V, box *boxed[V
 	}
 	var left removal[K, V]
 	p, e, now, ok := m.lockToInsert(hash, key, d, nil, &left)
+	var old *boxed[V]
 	switch {
-	case !ok:
-		if e != nil {
-			present = e.value.Load()
-		}
-		m.mu.Unlock()
-	case e == nil:
-		e, stored = m.add(p, hash, key, box, idle, now, d), true
-		m.mu.Unlock()
-		defer m.catchUp(e, d)
-	default:
+	case ok && e == nil:
+		e = m.add(p, hash, key, box, idle, now, d)
+	case ok:
 		// The idle timeout changes between the touch and the swap: no reader finds the entry expired by it,
 		// and an overwrite without the lock that comes in between sees that it has changed.
 		p.touch(e, now)
 		p.setIdle(e, idle)
-		old := e.swap(box)
-		stored = true
+		old = e.swap(box)
 		p.grant(e, d)
 		m.sweeper.arm(m.timeouts.deadline(now, idle, e.created), now)
-		m.mu.Unlock()
+	case e != nil:
+		present = e.value.Load()
+	}
+	stored = ok
+	leaveOther := func() {}
+	if stored && b != nil {
+		leaveOther = p.tie(e).bind(b)
+	}
+	m.mu.Unlock()
+
+	// Deferred, for each calls functions of the user's; the last first.
+	switch {
+	case old != nil:
 		defer m.overwritten(e, d, old, box)
+	case stored:
+		defer m.catchUp(e, d)
 	}
-	if stored && at != nil {
-		*at = e
+	defer m.reportLeft(left)
+	if stored && b != nil {
+		b.follow(leaveOther) // before what has left is told, which may be what the former context belongs to
 	}
-	m.reportLeft(left)
 	return stored
 }
 

@@ -117,15 +117,18 @@ const (
 )
 
 // admit makes room for what e's new value demands, or for a new entry if e is nil. At most one entry leaves at a time,
-// and none for a demand that is refused in the end, unless others come in between.
+// and none that is not expired for a demand that is refused in the end, unless others come in between.
 func (p *policy[K, V]) admit(e *entry[K, V], d *demand, now int64, left *removal[K, V]) admission {
 	for {
 		why, possible := p.wants(e, d)
 		gives, allowed := p.outgrown(e, d, now)
+		if !possible { // unless some have expired
+			why, gives = 0, nil
+		}
 		switch {
-		case !possible || !allowed:
+		case !allowed || !possible && !p.mayFit(d):
 			return refused
-		case why == 0 && gives == nil:
+		case possible && why == 0 && gives == nil:
 			return admitted
 		case left.cause != 0:
 			return notYet
@@ -139,10 +142,16 @@ func (p *policy[K, V]) admit(e *entry[K, V], d *demand, now int64, left *removal
 			p.remove(gives)
 		case !p.makeRoom(now, e, why, left):
 			return notYet
-		case left.cause == 0: // all are leased
+		case left.cause == 0: // all are leased, or none has expired
 			return refused
 		}
 	}
+}
+
+// mayFit reports whether what d demands, for which there is no room whoever gives way, may fit when all that is expired has
+// left: without a bound that counts, and with one where it is leased, which only a strict lifetime ends.
+func (p *policy[K, V]) mayFit(d *demand) bool {
+	return p.maxCost == 0 || p.timeouts.strict && d.cost <= p.maxCost
 }
 
 // wants returns why another session has to leave before the demand of e, or of a new entry if e is nil, can be

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -382,9 +383,11 @@ func TestPromise3CostConcurrent(t *testing.T) {
 	var left removals
 	m := newMap[int, int](t, sessionmap.WithMaxCost(maxCost, itself), left.option())
 	stop := make(chan struct{})
+	looks := 0
+	var puts atomic.Int64
 	var watch, work sync.WaitGroup
 	watch.Go(func() {
-		for {
+		for ; ; looks++ {
 			select {
 			case <-stop:
 				return
@@ -409,12 +412,15 @@ func TestPromise3CostConcurrent(t *testing.T) {
 				case 2:
 					if l, ok := m.Acquire(key); ok {
 						m.Set(key, value)
+						puts.Add(1)
 						l.Release()
 					}
 				case 3:
 					m.Update(key, func(old int, _ bool) (int, bool) { return old/2 + 1, true })
+					puts.Add(1)
 				default:
 					m.Set(key, value)
+					puts.Add(1)
 				}
 			}
 		})
@@ -427,6 +433,8 @@ func TestPromise3CostConcurrent(t *testing.T) {
 	for _, n := range s.Removals {
 		sum += int(n)
 	}
-	assert.EqualValues(t, s.Sets, sum)
+	require.Positive(t, looks)
+	assert.EqualValues(t, puts.Load(), s.Sets)
+	assert.EqualValues(t, puts.Load(), sum)
 	assert.Len(t, left.take(), sum-s.Live)
 }

@@ -163,9 +163,11 @@ func (g *Group[K]) Stats() Stats {
 // attribute that overlaps it may take effect after it, in the session that it found: under the new id.
 func (g *Group[K]) Rename(old, new K) error {
 	return g.sessions.renameAnd(old, new, func(s *Session[K]) {
+		var tell []func()
 		for _, guard := range g.guards.all() {
-			g.sessions.callbacks.run("Guard", func() { guard.move(old, s) })
+			tell = append(tell, func() { g.sessions.callbacks.run("Guard", func() { guard.move(old, s) }) })
 		}
+		runAll(tell)
 	})
 }
 

@@ -243,14 +243,15 @@ func TestGroupSessions(t *testing.T) {
 	})
 }
 
-// TestGroupExactlyOnce: attributes set, updated, taken and read while their sessions end in every way: each value
-// leaves once, and is told of as often as it is counted.
+// TestGroupExactlyOnce: attributes set, updated, taken and read while their sessions end in every way: each value that a call
+// has put in, or was refused, leaves once, and is told of as often as it is counted.
 func TestGroupExactlyOnce(t *testing.T) {
 	const goroutines, each, ids, attributes = 8, 4000, 20, 9
 	bus := sessionmap.NewBus[int]()
 	g := newGroup(t, sessionmap.WithMaxSize(ids/2), sessionmap.WithTTL(time.Millisecond), sessionmap.WithSweepInterval(time.Millisecond), sessionmap.WithSessionDeleted(bus))
 	var all []*sessionmap.Attribute[int, *atomic.Bool]
-	var told [attributes]atomic.Uint64
+	var told, put [attributes]atomic.Uint64
+	var values [goroutines][]*atomic.Bool
 	for i := range attributes {
 		all = append(all, sessionmap.NewAttribute[*atomic.Bool](g, fmt.Sprint(i), sessionmap.WithOnRemove(func(_ int, left *atomic.Bool, _ sessionmap.Cause) {
 			told[i].Add(1)
@@ -264,15 +265,20 @@ func TestGroupExactlyOnce(t *testing.T) {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(i), 1))
 			for range each {
-				id, a := rng.IntN(ids), all[rng.IntN(attributes)]
+				id, n := rng.IntN(ids), rng.IntN(attributes)
+				a, value := all[n], new(atomic.Bool)
+				puts := false
 				switch rng.IntN(10) {
 				case 0, 1, 2:
-					a.Set(id, new(atomic.Bool))
+					a.Set(id, value)
+					puts = true
 				case 3:
-					a.GetOrSet(id, new(atomic.Bool))
+					_, loaded := a.GetOrSet(id, value)
+					puts = !loaded
 				case 4:
 					a.Update(id, func(_ *atomic.Bool, ok bool) (*atomic.Bool, bool) {
-						return new(atomic.Bool), ok && rng.IntN(2) == 0
+						value, puts = new(atomic.Bool), ok && rng.IntN(2) == 0
+						return value, puts
 					})
 				case 5:
 					a.Take(id)
@@ -287,11 +293,18 @@ func TestGroupExactlyOnce(t *testing.T) {
 						g.Clear()
 					}
 				}
+				if puts {
+					put[n].Add(1)
+					values[i] = append(values[i], value)
+				}
 			}
 		})
 	}
 	wg.Wait()
 	require.NoError(t, g.Close())
+	for _, value := range slices.Concat(values[:]...) {
+		require.True(t, value.Load(), "each has left")
+	}
 	for i, a := range all {
 		s := a.Stats()
 		var removed uint64
@@ -299,8 +312,9 @@ func TestGroupExactlyOnce(t *testing.T) {
 			removed += n
 		}
 		assert.Zero(t, s.Live)
-		assert.Equal(t, s.Sets, removed)
-		assert.Equal(t, told[i].Load(), removed)
+		assert.Equal(t, put[i].Load(), s.Sets)
+		assert.Equal(t, put[i].Load(), removed)
+		assert.Equal(t, put[i].Load(), told[i].Load())
 	}
 }
 
@@ -332,8 +346,13 @@ func TestGroupNoHalfSession(t *testing.T) {
 				for id := range 8 {
 					valueB, okB := b.Get(id)
 					valueA, okA := a.Get(id)
-					if okB && okA {
+					if !okB {
+						continue
+					}
+					if okA {
 						assert.GreaterOrEqual(t, valueA, valueB)
+					} else if again, ok := b.Get(id); ok {
+						assert.NotEqual(t, valueB, again, "the session is there, but for the first")
 					}
 				}
 			}

@@ -320,8 +320,12 @@ func (m *RobustSessionMap[K, V]) walk(in func() *list.List, listed func(*list.El
 		var met []*list.Element
 		for left, first := 0, true; first || left > 0; first = false {
 			m.mu.Lock()
-			for len(met) > 0 && !listed(met[len(met)-1]) {
+			for n := 1; len(met) > 0 && !listed(met[len(met)-1]); n++ {
 				met = met[:len(met)-1]
+				if n%sweepBatch == 0 { // others first
+					m.mu.Unlock()
+					m.mu.Lock()
+				}
 			}
 			l := in()
 			if l == nil {

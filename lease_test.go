@@ -269,7 +269,7 @@ func TestLeaseOrder(t *testing.T) {
 func TestLeasesConcurrent(t *testing.T) {
 	const goroutines, each, size = 8, 3000, 20
 	var left removals
-	var leases atomic.Int64
+	var leases, puts atomic.Int64
 	m := newMap[int, int](t, sessionmap.WithMaxSize(size), sessionmap.WithTTL(time.Microsecond), sessionmap.WithSweepInterval(time.Microsecond), left.option())
 	var wg sync.WaitGroup
 	for g := range goroutines {
@@ -278,9 +278,12 @@ func TestLeasesConcurrent(t *testing.T) {
 			for i := range each {
 				key := rng.IntN(2 * size)
 				if rng.IntN(2) == 0 {
-					m.GetOrSet(key, i)
+					if _, loaded := m.GetOrSet(key, i); !loaded {
+						puts.Add(1)
+					}
 				} else {
 					m.SetWithTTL(key, i, time.Hour)
+					puts.Add(1)
 				}
 				lease, ok := m.Acquire(key)
 				if !ok {
@@ -289,6 +292,7 @@ func TestLeasesConcurrent(t *testing.T) {
 				leases.Add(1)
 				ctx := lease.Context()
 				m.Set(1000+rng.IntN(size), i)
+				puts.Add(1)
 				deleted := rng.IntN(8) == 0 && m.Delete(key)
 				_, there := m.Get(key)
 				if deleted || !there {
@@ -315,7 +319,8 @@ func TestLeasesConcurrent(t *testing.T) {
 	for _, n := range s.Removals {
 		removed += n
 	}
-	assert.Equal(t, s.Sets, uint64(s.Live)+removed)
+	assert.EqualValues(t, puts.Load(), s.Sets)
+	assert.EqualValues(t, puts.Load(), uint64(s.Live)+removed)
 	assert.NoError(t, sessionmap.CheckInvariants(m))
 }
 

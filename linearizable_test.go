@@ -306,6 +306,7 @@ const boundOfHistories = 3
 type wholeState struct {
 	keys, values [boundOfHistories]int
 	n            int
+	closed       bool
 	expires      bool // see slotState
 }
 
@@ -356,13 +357,22 @@ func stepOfMap(state, input, output any) (bool, any) {
 		}
 		return found, s
 	case callSet:
+		if s.closed {
+			return !out.ok, s
+		}
 		return out.ok && room, s.front(c.key, c.value)
 	case callGetOrSet:
-		if out.ok {
+		switch {
+		case out.ok:
 			return found, s
+		case s.closed:
+			return out.value == c.value, s
 		}
-		return i < 0 && room, s.front(c.key, c.value)
+		return out.value == c.value && i < 0 && room, s.front(c.key, c.value)
 	case callUpdate:
+		if s.closed {
+			return !out.ok, s
+		}
 		return found && room, s.front(c.key, c.value)
 	case callLen: // a removal under way may still be counted
 		return s.n <= out.value && out.value <= boundOfHistories, s
@@ -371,8 +381,10 @@ func stepOfMap(state, input, output any) (bool, any) {
 			return false, s
 		}
 		return true, s.without(i)
+	case callClear:
+		return true, wholeState{closed: s.closed, expires: s.expires}
 	case callClose:
-		return true, wholeState{}
+		return true, wholeState{closed: true}
 	}
 	panic(c.kind)
 }
@@ -396,7 +408,14 @@ func TestLinearizableBound(t *testing.T) {
 		}
 		m := sessionmap.MustNew[int, int](opts...)
 		kinds := []callKind{callGet, callGet, callGet, callSet, callSet, callTake, callGetOrSet, callUpdate, callLen}
-		all := h.run(seed, m, 2+rng.IntN(4), 6, keys, kinds, func(rng *rand.Rand) {
+		if rng.IntN(3) == 0 {
+			kinds = append(kinds, callClear)
+		}
+		if rng.IntN(5) == 0 {
+			kinds = append(kinds, callClose)
+		}
+		goroutines := 2 + rng.IntN(15)
+		all := h.run(seed, m, goroutines, max(2, 30/goroutines), keys, kinds, func(rng *rand.Rand) {
 			switch rng.IntN(12) {
 			case 0:
 				m.Sweep()

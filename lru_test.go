@@ -396,6 +396,31 @@ func TestPromise10RoomInSteps(t *testing.T) {
 	}
 }
 
+// TestPromise10SweepLooksAtNoneAlive: that some have expired which are filed among the youngest, as none can be, is not seen.
+func TestPromise10SweepLooksAtNoneAlive(t *testing.T) {
+	const n, idle = 20 * batchSize, 1 << 40
+	for name, timeouts := range map[string]timeouts{"the map's timeout": {idle: idle}, "their own": {idle: 2 * idle}} {
+		t.Run(name, func(t *testing.T) {
+			p := newPolicy[int, int](timeouts, n, 0, clock{base: time.Now(), coarse: newCounter()})
+			for key := range n {
+				at := int64(key)
+				if key > 0 {
+					at += idle
+				}
+				p.insert(uint32(key)<<8, key, p.values.box(key), idle, at)
+			}
+			for key := 2 * batchSize; key < n; key++ {
+				p.table.find(uint32(key)<<8, key).accessed.Store(0)
+			}
+			out := make([]removal[int, int], n)
+			removed, _ := p.removeExpired(idle, out)
+			require.Equal(t, 1, removed)
+			assert.Equal(t, 0, out[0].key)
+			assert.Equal(t, Idle, out[0].cause)
+		})
+	}
+}
+
 // TestDeadlinesGrowInPieces: there is no one array that would have to be copied as a whole.
 func TestDeadlinesGrowInPieces(t *testing.T) {
 	const n = 1000 * deadlinePiece

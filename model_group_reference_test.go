@@ -52,7 +52,6 @@ func rulesOf(number int) (r groupRules) {
 	r.tombstones, r.grace = window[0], window[1]
 	r.attributes = []int{3, 9}[pick(2)]
 	r.limits = limits[pick(4)]
-	r.strict = r.strict && (r.eager || r.maxCost == 0)
 	if r.maxSize == 0 && r.idle == 0 && r.lifetime == 0 { // one of them there must be; the cost is met sooner
 		r.maxSize, r.maxCost = 1000, max(r.maxCost, 12)
 	}

@@ -60,7 +60,6 @@ func mapRules(number int) (r modelRules) {
 	r.limits = [][]sessionmap.LimitAction{
 		nil, {0}, {sessionmap.EndOldest}, {sessionmap.RejectNew, sessionmap.EndOldest},
 	}[pick(4)]
-	r.strict = r.strict && (r.eager || r.maxCost == 0)
 	if r.maxSize == 0 && r.idle == 0 && r.lifetime == 0 { // one of them there must be
 		r.costs, r.maxCost = true, 60
 	}

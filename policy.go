@@ -67,12 +67,15 @@ func (p *policy[K, V]) removal(e *entry[K, V], box *boxed[V], cause Cause) remov
 }
 
 // makeRoom removes the entry that has to give way, for the given cause: one that is expired at now if there is any,
-// else the least recently accessed; none if all are leased. Where it takes too long to find it done is false, and
+// else, unless the cause is 0, the least recently accessed; none if all are leased. Where it takes too long to find it done is false, and
 // makeRoom is to be called again: the holder of the lock may let others have it first. The entry for whose sake it
 // is, if it is in the map, is live at now and does not give way.
 func (p *policy[K, V]) makeRoom(now int64, sake *entry[K, V], why Cause, left *removal[K, V]) (done bool) {
 	e, box, cause, found := p.endNextExpired(now)
 	if e == nil && found {
+		if why == 0 {
+			return true
+		}
 		var at stamp
 		e, at, found = p.oldestBut(sake)
 		if e == nil || !found {

@@ -2159,3 +2159,180 @@ func TestUpdateBuriesNoOther(t *testing.T) {
 		assert.True(t, m.Set(1, "a third"))
 	})
 }
+
+// A pipe owns a context, which ends when it is closed; that may take a while.
+type pipe struct {
+	cancel context.CancelFunc
+	slow   time.Duration
+}
+
+func (p *pipe) Close() {
+	p.cancel()
+	time.Sleep(p.slow)
+}
+
+// TestSetContextAgain: whoever connects again is not ended by the context of the connection before, however soon that is done,
+// and whoever else leaves.
+func TestSetContextAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, way := range map[string]struct {
+			slow time.Duration
+			opts []sessionmap.Option
+		}{
+			"at once": {0, nil},
+			"slow":    {time.Second, nil},
+			"costs":   {time.Second, []sessionmap.Option{sessionmap.WithMaxCost(1, func(string, *pipe) int64 { return 1 })}},
+		} {
+			for range 200 {
+				m := newMap[string, *pipe](t, append(way.opts, sessionmap.WithCloser())...)
+				for range 2 {
+					ctx, cancel := context.WithCancel(t.Context())
+					require.True(t, m.SetContext(ctx, "s", &pipe{cancel, way.slow}))
+				}
+				synctest.Wait()
+				require.True(t, m.Contains("s"), name)
+				m.Close()
+			}
+		}
+	})
+}
+
+// TestSetContextBindsBeforeOthersAreTold: what gives way for a session may have its context.
+func TestSetContextBindsBeforeOthersAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		m := newMap[int, int](t, sessionmap.WithMaxSize(1), sessionmap.WithOnRemove(func(_, _ int, cause sessionmap.Cause) {
+			if cause == sessionmap.Evicted {
+				cancel()
+				synctest.Wait()
+			}
+		}))
+		m.Set(1, 1)
+		assert.True(t, m.SetContext(ctx, 2, 2))
+		assert.False(t, m.Contains(2), "ended by the time that SetContext returns")
+	})
+}
+
+// TestSetContextRefusedLeaves: a refused value leaves nothing with its context.
+func TestSetContextRefusedLeaves(t *testing.T) {
+	m := newMap[float64, int](t, sessionmap.WithMaxCost(1, func(float64, int) int64 { return 2 }))
+	ctx := &strangeContext{Context: t.Context(), done: make(chan struct{})}
+	assert.False(t, m.SetContext(ctx, 1, 1))
+	assert.False(t, m.SetContext(ctx, math.NaN(), 1))
+	assert.Zero(t, ctx.registered)
+}
+
+// A strangeContext counts the functions that wait for it.
+type strangeContext struct {
+	context.Context
+	done       chan struct{}
+	registered int
+}
+
+func (c *strangeContext) Done() <-chan struct{} { return c.done }
+
+func (c *strangeContext) AfterFunc(func()) (stop func() bool) {
+	c.registered++
+	return func() bool {
+		c.registered--
+		return true
+	}
+}
+
+// TestCloseWaitsForWhatAContextEnds: a session that its context ends just now is reported when Close returns.
+func TestCloseWaitsForWhatAContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reported := false
+		m := sessionmap.MustNew[int, int](sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) {
+			time.Sleep(time.Second)
+			reported = true
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		m.SetContext(ctx, 1, 1)
+		cancel()
+		synctest.Wait()
+		require.NoError(t, m.Close())
+		assert.True(t, reported)
+	})
+}
+
+// TestExpiredCostGivesWay: the cost of an expired session that no sweep has met keeps no other out, be it leased, where the
+// lifetime is strict, or as much as can be.
+func TestExpiredCostGivesWay(t *testing.T) {
+	cost := func(_ int, value int64) int64 { return value }
+	for name, way := range map[string]struct {
+		cost int64
+		opts []sessionmap.Option
+	}{
+		"leased, a bound on the number": {10, []sessionmap.Option{sessionmap.WithMaxSize(1)}},
+		"leased, a bound on the cost":   {10, []sessionmap.Option{sessionmap.WithMaxCost(10, cost)}},
+		"all that can be":               {math.MaxInt64, []sessionmap.Option{sessionmap.WithCost(cost)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out []sessionmap.Cause
+				m := newMap[int, int64](t, append(way.opts, sessionmap.WithTTL(0), sessionmap.WithMaxLifetime(time.Minute),
+					sessionmap.WithStrictLifetime(), sessionmap.WithSweepInterval(time.Hour),
+					sessionmap.WithOnRemove(func(_ int, _ int64, cause sessionmap.Cause) { out = append(out, cause) }))...)
+				m.Set(1, way.cost)
+				time.Sleep(time.Minute) // the first sweep has been, and the next is an hour off
+				synctest.Wait()
+				m.Set(1, way.cost)
+				lease, ok := m.Acquire(1)
+				require.True(t, ok)
+				defer lease.Release()
+				time.Sleep(time.Minute)
+				require.Equal(t, 1, m.Len())
+				assert.True(t, m.Set(2, way.cost))
+				assert.Equal(t, []sessionmap.Cause{sessionmap.Lifetime, sessionmap.Lifetime}, out)
+			})
+		})
+	}
+}
+
+// TestTooDearEndsNobody: a value that can never fit ends not even the expired.
+func TestTooDearEndsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[int, int](t, sessionmap.WithMaxCost(10, itself), sessionmap.WithTTL(0), sessionmap.WithMaxLifetime(time.Minute),
+			sessionmap.WithStrictLifetime(), sessionmap.WithSweepInterval(time.Hour))
+		m.Set(1, 10)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		m.Set(1, 1)
+		m.Set(2, 1)
+		time.Sleep(time.Minute)
+		assert.False(t, m.Set(3, 11))
+		assert.Equal(t, 2, m.Len())
+	})
+}
+
+// A lockThatEnds ends, once, the goroutine that takes it.
+type lockThatEnds struct {
+	sync.Mutex
+	armed bool
+}
+
+func (l *lockThatEnds) Lock() {
+	l.Mutex.Lock()
+	if l.armed {
+		l.armed = false
+		l.Mutex.Unlock()
+		runtime.Goexit()
+	}
+}
+
+// TestRenameGoexitInGuard: a guard whose lock ends the goroutine keeps no other from moving its value.
+func TestRenameGoexitInGuard(t *testing.T) {
+	g := groupOf[string](t)
+	var first lockThatEnds
+	var second sync.Mutex
+	values := map[string]int{}
+	sessionmap.NewGuard(g, &first, map[string]int{})
+	sessionmap.NewGuard(g, &second, values).Touch("x")
+	values["x"] = 1
+	first.armed = true
+	finish(func() { g.Rename("x", "y") })
+	assert.Equal(t, map[string]int{"y": 1}, values)
+	g.Delete("y")
+	assert.Empty(t, values)
+}

@@ -293,7 +293,7 @@ func (m *RobustSessionMap[K, V]) Touch(key K) bool {
 // Overwriting takes no lock and allocates the space of the value, none for a pointer; a new key takes the lock, as does
 // an overwrite that changes the idle timeout, and any in a map with an index, a cost or [WithRefreshAfter].
 func (m *RobustSessionMap[K, V]) Set(key K, value V) (stored bool) {
-	return m.set(key, value, m.values.box(value), m.timeouts.idle, nil)
+	return m.set(key, value, m.values.box(value), m.timeouts.idle)
 }
 
 // SetWithTTL is like [RobustSessionMap.Set] with an idle timeout of the entry's own, 0 being none. It is
@@ -305,7 +305,7 @@ func (m *RobustSessionMap[K, V]) SetWithTTL(key K, value V, idle time.Duration) 
 		m.callbacks.warn("sessionmap: SetWithTTL refused: want an idle timeout above 0, or 0 where the map has a lifetime or a bound", "idle", idle)
 		return false
 	}
-	return m.set(key, value, m.values.box(value), int64(idle), nil)
+	return m.set(key, value, m.values.box(value), int64(idle))
 }
 
 // GetOrSet returns the value of key if it is there, and else stores value. The loaded result reports

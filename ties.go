@@ -27,7 +27,15 @@ type ties struct {
 	ends   []*func(Cause)
 	closed chan struct{}   // by done
 	ctx    context.Context // by context
-	bound  *func()         // leaves the context that ends the entry; nil if there is none
+	bound  *binding        // nil if there is none
+}
+
+// A binding ends a session when a context is done.
+type binding struct {
+	ctx   context.Context
+	leave func()                             // ctx
+	end   func()                             // the session, if it is bound by this
+	tied  atomic.Pointer[weak.Pointer[ties]] // of the session; nil until it is bound
 }
 
 // whenEnded calls fn when the entry ends, or now if it has, unless cancel is called before.
@@ -95,28 +103,32 @@ func (t *ties) context() context.Context {
 	return ctx
 }
 
-// bind has the entry bound by what leave leaves, and no longer by what bound it before. It returns what leaves that or, if
-// the entry has ended, this.
-func (t *ties) bind(leave *func()) (leaveOther func()) {
+// bind has the entry bound by b, or by nothing, and no longer by what bound it before. It returns what leaves the context of
+// that or, if the entry has ended, that of b.
+func (t *ties) bind(b *binding) (leaveOther func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	other := t.bound
-	if t.ended != 0 && leave != nil {
-		other = leave
+	if t.ended != 0 && b != nil {
+		other = b
 	} else {
-		t.bound = leave
+		t.bound = b
+	}
+	if b != nil {
+		tied := weak.Make(t)
+		b.tied.Store(&tied)
 	}
 	if other == nil {
 		return func() {}
 	}
-	return *other
+	return other.leave
 }
 
-// boundBy reports whether leave leaves what the entry was bound by last.
-func (t *ties) boundBy(leave *func()) bool {
+// boundBy reports whether b was the last that bound the entry.
+func (t *ties) boundBy(b *binding) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.bound == leave
+	return t.bound == b
 }
 
 // An EndedError is why a [RobustSessionMap.SessionContext] was cancelled: context.Cause returns it. A
@@ -204,7 +216,8 @@ func (m *RobustSessionMap[K, V]) BindContext(ctx context.Context, key K) (ok boo
 	var t *ties
 	ok = m.withLive(key, func(p *policy[K, V], e *entry[K, V], _ int64) { t = p.tie(e) })
 	if ok {
-		m.bind(ctx, t)
+		b := m.binding(ctx)
+		b.follow(t.bind(b))
 	}
 	return ok
 }
@@ -215,56 +228,51 @@ func wantContext(method string, ctx context.Context) {
 	}
 }
 
-// bind binds the session that t belongs to.
-func (m *RobustSessionMap[K, V]) bind(ctx context.Context, t *ties) {
-	var leave func()
-	self, tied := weak.Make(m), weak.Make(t)
-	end := func() {
-		if m, t := self.Value(), tied.Value(); m != nil && t != nil {
-			m.endTied(t, ContextDone, func() bool { return t.boundBy(&leave) })
+// binding returns what will end the session that it has bound when ctx is done.
+func (m *RobustSessionMap[K, V]) binding(ctx context.Context) *binding {
+	b := &binding{ctx: ctx}
+	self := weak.Make(m)
+	b.end = func() {
+		m, tied := self.Value(), b.tied.Load()
+		if m == nil || tied == nil || !m.crew.join() { // or Close ends it
+			return
+		}
+		defer m.crew.leave()
+		if t := tied.Value(); t != nil {
+			m.endTied(t, ContextDone, func() bool { return t.boundBy(b) })
 		}
 	}
-	stop := context.AfterFunc(ctx, end)
-	callbacks := m.callbacks
-	leave = func() { callbacks.run("BindContext", func() { stop() }) } // the context may be of any kind
-	leaveOther := t.bind(&leave)
-	if ctx.Err() != nil {
-		go end() // for the first may have come before it was bound
-	}
-	leaveOther()
+	stop, callbacks := context.AfterFunc(ctx, b.end), m.callbacks
+	b.leave = func() { callbacks.run("BindContext", func() { stop() }) } // the context may be of any kind
+	return b
 }
 
-// SetContext is Set and BindContext in one: the session ends, with the cause [ContextDone], when ctx is done.
-// Where it is done already, value is not stored but reported as [Rejected]. A session whose value is another by the time
-// it is to be bound is left alone. It panics if ctx is nil.
+// follow does what is left when b has bound a session.
+func (b *binding) follow(leaveOther func()) {
+	defer leaveOther()
+	if b.ctx.Err() != nil {
+		go b.end() // for the first may have come before it was bound
+	}
+}
+
+// SetContext is Set and BindContext in one moment: the session ends, with the cause [ContextDone], when ctx is done.
+// Where it is done already, value is not stored but reported as [Rejected]. It takes the lock. It panics if ctx is nil.
 func (m *RobustSessionMap[K, V]) SetContext(ctx context.Context, key K, value V) (stored bool) {
 	wantContext("SetContext", ctx)
-	if ctx.Err() != nil {
-		m.reject(key, value, nil)
-		return false
-	}
-	box := m.values.box(value)
-	var at *entry[K, V]
-	defer func() { // deferred, for a callback may end the goroutine
-		if at != nil {
-			m.bindIf(ctx, at, box)
+	var b *binding
+	defer func() { // deferred, for a function of ctx may end the goroutine
+		if b == nil {
+			m.reject(key, value, nil)
+		} else if b.tied.Load() == nil {
+			b.leave()
 		}
 	}()
-	return m.set(key, value, box, m.timeouts.idle, &at)
-}
-
-// bindIf binds the session of e, under whatever key that is by now, if it has the value in box.
-func (m *RobustSessionMap[K, V]) bindIf(ctx context.Context, e *entry[K, V], box *boxed[V]) {
-	var t *ties
-	m.mu.Lock()
-	p := m.policy.Load()
-	if e = p.current(e); e != nil && e.value.Load() == box {
-		t = p.tie(e)
+	hash, ok := m.hash(key)
+	if !ok || key != key || ctx.Err() != nil {
+		return false
 	}
-	m.mu.Unlock()
-	if t != nil {
-		m.bind(ctx, t)
-	}
+	b = m.binding(ctx)
+	return m.store(hash, key, value, m.values.box(value), m.timeouts.idle, b)
 }
 
 // endTied ends the entry that t belongs to, if it is still in the map, and still returns true with the lock held. It reports

@@ -234,7 +234,7 @@ func (s *stage) callEverything() {
 	s.Publish(1)
 }
 
-// TestWorldKnowsEveryMethod: what callbacks call is all that there is.
+// TestWorldKnowsEveryMethod: what callbacks call is all that maps, groups, attributes and leases have.
 func TestWorldKnowsEveryMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)

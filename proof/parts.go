@@ -7,6 +7,13 @@ type part struct {
 	also          string // what it is about, besides the library
 }
 
+// Gremlins writes "LIVED CONDITIONALS_BOUNDARY at debugpage/snapshot.go:64:9", "Killed: 60, Lived: 3, Not covered: 0" and
+// "Timed out: 0, Not viable: 0, Skipped: 0".
+const (
+	gremlins  = "github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0"
+	inFigures = `s/^ *LIVED (.*)$/survivor: \1/p; s/^Killed: ([0-9]+), Lived: ([0-9]+), Not covered: ([0-9]+)$/killed=\1 survived=\2 uncovered=\3/p; s/^Timed out: ([0-9]+), .*$/hanging=\1/p`
+)
+
 var parts = []part{
 	{name: "model", command: "go test -v -count=1 -timeout 3h -run 'Test(Group|Weak)?Model$' -modelsteps 50000 ."},
 	{name: "histories", command: "go test -v -count=1 -timeout 3h -run Linearizable -histories 20000 ."},
@@ -16,7 +23,8 @@ var parts = []part{
 	// The leak checker measures the heap, which the race detector and idle processors enlarge: it is left to .ci/run race.
 	{name: "race", command: "go test -race -v -count=1 -cpu 1,2,8,32 -timeout 3h . ./debugpage", also: "debugpage"},
 	{name: "mutants", command: "go run ./proof/mutants"},
-	{name: "operators", command: "go run ./proof/mutants -generic all -sample 100 || true"},
+	{name: "operators", command: "go run ./proof/mutants -generic all -sample 50 -report"},
+	{name: "gremlins", command: "GOFLAGS=-count=1 GOWORK=off go run " + gremlins + ` unleash -S l --timeout-coefficient 30 ./debugpage | sed -n -E '` + inFigures + `'`, also: "debugpage"},
 	{name: "world", command: "go test -v -count=1 -timeout 3h -run World -faults 50 ."},
 	{name: "fuzz", command: "for target in FuzzModel FuzzGroupModel FuzzOps; do go test -run '^$' -fuzz \"^$target\\$\" -fuzztime ${FUZZTIME:-3000000x} -fuzzminimizetime 20x .; done"},
 	{name: "leaks", command: "go test -v -count=1 -timeout 3h -run TestRounds ./leakcheck -args -leakcheck.clean=200 -leakcheck.planted=50", also: "leakcheck"},
