@@ -3,6 +3,7 @@ package sessionmap
 import (
 	"container/list"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -536,3 +537,18 @@ func Unreleased[K comparable, V any](m *RobustSessionMap[K, V]) int {
 	defer m.mu.Unlock()
 	return m.unreleased
 }
+
+// LockIsFree reports whether nobody holds the map's lock for long: others may for a moment.
+func LockIsFree[K comparable, V any](m *RobustSessionMap[K, V]) bool {
+	for range 100_000 {
+		if m.mu.TryLock() {
+			m.mu.Unlock()
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
+}
+
+// SessionsOf returns the map of a group's sessions.
+func SessionsOf[K comparable](g *Group[K]) *RobustSessionMap[K, *Session[K]] { return g.sessions }

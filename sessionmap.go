@@ -123,7 +123,7 @@ type RobustSessionMap[K comparable, V any] struct {
 	shut     chan struct{}           // closed when it has nothing left to wait for
 
 	// mu guards all that follows, and every change of which entries exist. No user code runs and nothing
-	// blocks while it is held, and nobody holds it for more than a bounded number of entries.
+	// blocks while it is held, and nobody holds it for more than a bounded number of entries, or of the loads under way.
 	mu         sync.Mutex
 	closed     atomic.Bool          // read without mu by those to whom a moment ago will do
 	renamed    func(value V, key K) // told with the lock held; nil for nothing

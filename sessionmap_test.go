@@ -663,6 +663,96 @@ func TestPromise7CallbacksMayCallEverything(t *testing.T) {
 	})
 }
 
+// TestPromise7ReportedWithoutTheLock: whichever way a value leaves, the map's lock is free when that is told.
+func TestPromise7ReportedWithoutTheLock(t *testing.T) {
+	type testMap = *sessionmap.RobustSessionMap[int, int]
+	keep := func(keep bool) func(int, bool) (int, bool) { return func(int, bool) (int, bool) { return 2, keep } }
+	load := func(context.Context, int) (int, error) { return 2, nil }
+	expire := func() { time.Sleep(idle) }
+	for name, leave := range map[string]func(m testMap, bus *sessionmap.Bus[int]){
+		"overwritten":          func(m testMap, _ *sessionmap.Bus[int]) { m.Set(1, 2) },
+		"evicted by Set":       func(m testMap, _ *sessionmap.Bus[int]) { m.Set(3, 3) },
+		"evicted by GetOrSet":  func(m testMap, _ *sessionmap.Bus[int]) { m.GetOrSet(3, 3) },
+		"evicted by Update":    func(m testMap, _ *sessionmap.Bus[int]) { m.Update(3, keep(true)) },
+		"evicted by GetOrLoad": func(m testMap, _ *sessionmap.Bus[int]) { m.GetOrLoad(context.Background(), 3, load) },
+		"updated":              func(m testMap, _ *sessionmap.Bus[int]) { m.Update(1, keep(true)) },
+		"removed by Update":    func(m testMap, _ *sessionmap.Bus[int]) { m.Update(1, keep(false)) },
+		"deleted":              func(m testMap, _ *sessionmap.Bus[int]) { m.Delete(1) },
+		"deleted by a function": func(m testMap, _ *sessionmap.Bus[int]) {
+			m.DeleteFunc(func(int, int) bool { return true })
+		},
+		"event":                         func(_ testMap, bus *sessionmap.Bus[int]) { bus.Publish(1) },
+		"refreshed":                     func(m testMap, _ *sessionmap.Bus[int]) { m.Refresh(1, load) },
+		"swept":                         func(testMap, *sessionmap.Bus[int]) { expire() },
+		"expired, met by Set":           func(m testMap, _ *sessionmap.Bus[int]) { expire(); m.Set(1, 2) },
+		"expired, met by Delete":        func(m testMap, _ *sessionmap.Bus[int]) { expire(); m.Delete(1) },
+		"expired, met by Acquire":       func(m testMap, _ *sessionmap.Bus[int]) { expire(); m.Acquire(1) },
+		"expired, met by Rename":        func(m testMap, _ *sessionmap.Bus[int]) { m.Touch(2); expire(); _ = m.Rename(2, 1) },
+		"cleared":                       func(m testMap, _ *sessionmap.Bus[int]) { m.Clear() },
+		"cleared, with a lease":         func(m testMap, _ *sessionmap.Bus[int]) { m.Acquire(1); m.Clear() },
+		"closed":                        func(m testMap, _ *sessionmap.Bus[int]) { m.Close() },
+		"refused by a closed map":       func(m testMap, _ *sessionmap.Bus[int]) { m.Close(); m.Set(3, 3) },
+		"its context is done":           func(m testMap, _ *sessionmap.Bus[int]) { m.BindContext(done(), 1) },
+		"evicted by one with a context": func(m testMap, _ *sessionmap.Bus[int]) { m.SetContext(context.Background(), 3, 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, opts := range [][]sessionmap.Option{
+				{sessionmap.WithMaxSize(2)},
+				{sessionmap.WithMaxCost(2, func(int, int) int64 { return 1 })},
+			} {
+				synctest.Test(t, func(t *testing.T) {
+					bus := sessionmap.NewBus[int]()
+					told := 0
+					var m testMap
+					m = newMap[int, int](t, append(opts, sessionmap.WithTTL(idle), sessionmap.WithSweepInterval(never), sessionmap.WithSessionDeleted(bus),
+						sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) {
+							told++
+							assert.True(t, sessionmap.LockIsFree(m))
+						}))...)
+					m.Set(1, 1)
+					m.Set(2, 1)
+					leave(m, bus)
+					if name == "swept" {
+						m.Sweep()
+					}
+					synctest.Wait()
+					assert.Positive(t, told)
+				})
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, sessionmap.WithMaxSize(1), sessionmap.WithTTL(idle))
+		ended, told := 0, 0
+		g.OnEnd(func(int, sessionmap.Cause) {
+			ended++
+			assert.True(t, sessionmap.LockIsFree(sessionmap.SessionsOf(g)))
+		})
+		a := sessionmap.NewAttribute[int](g, "a", sessionmap.WithOnRemove(func(int, int, sessionmap.Cause) {
+			told++
+			assert.True(t, sessionmap.LockIsFree(sessionmap.SessionsOf(g)))
+		}))
+		a.Set(1, 1)
+		a.Set(1, 2)
+		a.Take(1)
+		a.Set(1, 3)
+		a.Set(2, 4) // evicts 1
+		lease, ok := g.Begin(3)
+		require.True(t, ok)
+		lease.Release()
+		_ = g.Run(t.Context(), 4, func(context.Context, *sessionmap.Session[int]) error { return nil })
+		assert.Equal(t, 4, ended)
+		assert.Equal(t, 4, told)
+	})
+}
+
+// done returns a context that is done.
+func done() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
 // TestPromise7CloseInCallbacks closes the map from inside the callback of each kind of removal.
 func TestPromise7CloseInCallbacks(t *testing.T) {
 	bus := sessionmap.NewBus[int]()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -297,7 +298,9 @@ func (badCloser) Close() error { return errors.New("bad") }
 func TestProcess(t *testing.T) {
 	limit := debug.SetMemoryLimit(1 << 40)
 	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
+	runtime.GC() // there is no live heap before the first
 	first, second := read(t, debugpage.Handler(), ""), read(t, debugpage.Handler(), "")
+	assert.Positive(t, first.Process.LiveHeap)
 	assert.EqualValues(t, int64(1<<40), first.Process.MemLimit)
 	debug.SetMemoryLimit(math.MaxInt64)
 	assert.Zero(t, read(t, debugpage.Handler(), "").Process.MemLimit)
