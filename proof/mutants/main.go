@@ -77,12 +77,23 @@ func mutate(dir, only, generic string, sample int, seed uint64, check, report bo
 	}
 	t := &tally{began: time.Now(), verdicts: make(map[string]int)}
 	together, alone := library.graftable(mutants)
-	for batch := range slices.Chunk(together, perBinary) {
-		if err := library.runTogether(batch, jobs, t); err != nil {
-			return err
+	plain, shaken := library.plain(), library.shaken()
+	for _, w := range []way{plain, shaken} {
+		var left []mutant
+		for batch := range slices.Chunk(together, perBinary) {
+			survivors, err := library.runTogether(batch, w, jobs, t)
+			if err != nil {
+				return err
+			}
+			left = append(left, survivors...)
 		}
+		together = left
 	}
-	if err := library.runAlone(append(alone, t.again...), jobs, t); err != nil {
+	// Some tests do not run beside grafts.
+	if err := library.runAlone(together, []way{plain}, jobs, t); err != nil {
+		return err
+	}
+	if err := library.runAlone(alone, []way{plain, shaken}, jobs, t); err != nil {
 		return err
 	}
 	for _, name := range t.survivors {
@@ -101,8 +112,7 @@ type tally struct {
 	began    time.Time
 	mu       sync.Mutex
 	verdicts map[string]int
-	hanging  int      // of those that were found
-	again    []mutant // that are to be run once more, each in a binary of its own
+	hanging  int // of those that were found
 
 	survivors []string
 }
@@ -124,11 +134,4 @@ func (t *tally) tell(m mutant, verdict string) {
 		t.hanging++
 	}
 	fmt.Printf("%-14s %-44s %s\n", m.file, m.name, verdict)
-}
-
-// retry has m run alone: what a graft lets live need not survive, because some tests do not run beside grafts.
-func (t *tally) retry(m mutant) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.again = append(t.again, m)
 }

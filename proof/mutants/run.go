@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -79,41 +79,65 @@ func (l *library) build(changed map[string]string) (dir, complaints string, err 
 
 const binary = "./mutants.test"
 
-// runTogether grafts the mutants into one binary and runs each.
-func (l *library) runTogether(mutants []mutant, jobs int, t *tally) error {
+// A way is how the tests are run.
+type way struct {
+	name    string                                          // before what is found so
+	changed func(files map[string]string) map[string]string // files of the library, of those that a mutant changes
+	skip    string                                          // the tests that do not run so
+}
+
+// plain is how they are run without further ado.
+func (l *library) plain() way {
+	return way{changed: func(files map[string]string) map[string]string { return files }, skip: "^$"}
+}
+
+// shaken is with all atomics shaken (see package shaky): then a race is likely that is rare otherwise.
+func (l *library) shaken() way {
+	return way{"shaken: ", func(files map[string]string) map[string]string {
+		all := maps.Clone(l.files)
+		maps.Copy(all, files)
+		for name, source := range all {
+			all[name] = strings.Replace(source, `"sync/atomic"`, `atomic "github.com/sessionmap/sessionmap/shaky"`, 1)
+		}
+		return all
+	}, overlay.NotShaken}
+}
+
+// runTogether grafts the mutants into one binary and runs each. It returns those that survive.
+func (l *library) runTogether(mutants []mutant, w way, jobs int, t *tally) (survivors []mutant, err error) {
 	numbered := make(map[int]mutant)
 	for i, m := range mutants {
 		numbered[i+1] = m
 	}
-	dir, err := l.buildTogether(numbered, t)
+	dir, err := l.buildTogether(numbered, w, t)
 	defer os.RemoveAll(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Some tests do not run beside grafts: those of what is inlined, and so of what is allocated.
 	began := time.Now()
-	out, err := command(context.Background(), dir, 0, binary)
+	out, err := command(context.Background(), dir, 0, binary, "-test.skip", w.skip)
 	limit := limitAfter(began)
 	if err != nil {
 		skipped := strings.Join(failed(out), "|")
 		if skipped == "" {
-			return fmt.Errorf("the tests fail with no mutant selected: %w\n%s", err, out)
+			return nil, fmt.Errorf("the tests fail with no mutant selected: %w\n%s", err, out)
 		}
 		fmt.Printf("(beside grafts: without %s)\n", skipped)
-		return l.runEach(dir, numbered, jobs, t, limit, "-test.skip", "^("+skipped+")$")
+		w.skip += "|^(" + skipped + ")$"
 	}
-	return l.runEach(dir, numbered, jobs, t, limit)
+	return w.runEach(dir, numbered, jobs, t, limit)
 }
 
 // buildTogether drops those mutants of which the compiler complains.
-func (l *library) buildTogether(mutants map[int]mutant, t *tally) (dir string, err error) {
+func (l *library) buildTogether(mutants map[int]mutant, w way, t *tally) (dir string, err error) {
 	for {
 		files, err := l.graft(mutants)
 		if err != nil {
 			return "", err
 		}
 		files["mutant.go"] = selector
-		dir, complaints, err := l.build(files)
+		dir, complaints, err := l.build(w.changed(files))
 		if err != nil || complaints == "" {
 			return dir, err
 		}
@@ -138,41 +162,57 @@ func (l *library) buildTogether(mutants map[int]mutant, t *tally) (dir string, e
 	}
 }
 
-func (l *library) runEach(dir string, mutants map[int]mutant, jobs int, t *tally, limit time.Duration, args ...string) error {
+func (w way) runEach(dir string, mutants map[int]mutant, jobs int, t *tally, limit time.Duration) (survivors []mutant, err error) {
 	var work errgroup.Group
 	work.SetLimit(jobs)
+	var mu sync.Mutex
 	for _, n := range slices.Sorted(maps.Keys(mutants)) {
 		work.Go(func() error {
-			verdict, err := run(dir, n, limit, args...)
+			verdict, err := w.run(dir, n, limit)
 			switch {
 			case err != nil:
 				return err
 			case verdict == survives:
-				t.retry(mutants[n])
+				mu.Lock()
+				survivors = append(survivors, mutants[n])
+				mu.Unlock()
 			default:
 				t.tell(mutants[n], verdict)
 			}
 			return nil
 		})
 	}
-	return work.Wait()
+	err = work.Wait()
+	return survivors, err
 }
 
-// runAlone gives each mutant a binary of its own.
-func (l *library) runAlone(mutants []mutant, jobs int, t *tally) error {
-	var limits struct{ plain, shaken time.Duration }
-	var err error
-	if limits.plain, err = l.limit(nil); err != nil {
-		return err
+// runAlone gives each mutant a binary of its own, for each way, one after the other. What survives them all has all
+// interleavings of some calls tried (see proof/explore).
+func (l *library) runAlone(mutants []mutant, ways []way, jobs int, t *tally) error {
+	if len(mutants) == 0 {
+		return nil
 	}
-	if limits.shaken, err = l.limit(l.shaken(nil), shakenly...); err != nil {
-		return err
+	var limits []time.Duration
+	for _, w := range ways {
+		limit, err := l.limit(w)
+		if err != nil {
+			return err
+		}
+		limits = append(limits, limit)
 	}
 	var work errgroup.Group
 	work.SetLimit(jobs)
 	for _, m := range mutants {
 		work.Go(func() error {
-			verdict, err := l.tryAll(m, limits.plain, limits.shaken)
+			for i, w := range ways {
+				if verdict, err := l.verdict(m, w, limits[i]); err != nil {
+					return err
+				} else if verdict != survives {
+					t.tell(m, verdict)
+					return nil
+				}
+			}
+			verdict, err := l.explored(m)
 			if err == nil {
 				t.tell(m, verdict)
 			}
@@ -182,47 +222,15 @@ func (l *library) runAlone(mutants []mutant, jobs int, t *tally) error {
 	return work.Wait()
 }
 
-// tryAll builds the tests with a mutant in the place of the original. One that survives is given a second try, in which all
-// atomics are shaken (see package shaky): then a race is likely that is rare otherwise. In a third all interleavings of some
-// calls are tried (see proof/explore).
-func (l *library) tryAll(m mutant, plain, shaken time.Duration) (verdict string, err error) {
-	changed := map[string]string{m.file: m.source}
-	if verdict, err = l.verdict(changed, plain); err != nil || verdict != survives {
-		return verdict, err
-	}
-	verdict, err = l.verdict(l.shaken(changed), shaken, shakenly...)
-	switch {
-	case err != nil || verdict == doesNotBuild:
-		return verdict, err
-	case verdict != survives:
-		return "shaken: " + verdict, nil
-	}
-	return l.explored(m)
-}
-
-// How the tests run with all atomics shaken.
-var shakenly = []string{"-test.skip", overlay.NotShaken}
-
-// shaken returns the files of the library, some changed, with the atomics of package shaky.
-func (l *library) shaken(changed map[string]string) map[string]string {
-	all := make(map[string]string)
-	for name, source := range l.files {
-		source = cmp.Or(changed[name], source)
-		all[name] = strings.Replace(source, `"sync/atomic"`, `atomic "github.com/sessionmap/sessionmap/shaky"`, 1)
-	}
-	return all
-}
-
-// limit returns how long the tests may take with a mutant, with some files changed besides. It measures how long they take
-// without one.
-func (l *library) limit(changed map[string]string, args ...string) (time.Duration, error) {
-	dir, complaints, err := l.build(changed)
+// limit returns how long the tests may take with a mutant. It measures how long they take without one.
+func (l *library) limit(w way) (time.Duration, error) {
+	dir, complaints, err := l.build(w.changed(nil))
 	defer os.RemoveAll(dir)
 	if err != nil || complaints != "" {
 		return 0, errors.Join(errors.New("without a mutant the tests do not build: "+complaints), err)
 	}
 	began := time.Now()
-	if out, err := command(context.Background(), dir, 0, binary, args...); err != nil {
+	if out, err := command(context.Background(), dir, 0, binary, "-test.skip", w.skip); err != nil {
 		return 0, fmt.Errorf("without a mutant: %w\n%s", err, out)
 	}
 	return limitAfter(began), nil
@@ -261,9 +269,9 @@ func (l *library) explored(m mutant) (verdict string, err error) {
 	return "", fmt.Errorf("exploring %s: %w\n%s", m.name, err, out)
 }
 
-// verdict builds the tests with files changed, and runs them.
-func (l *library) verdict(changed map[string]string, limit time.Duration, args ...string) (verdict string, err error) {
-	dir, complaints, err := l.build(changed)
+// verdict builds the tests with a mutant in the place of the original, and runs them.
+func (l *library) verdict(m mutant, w way, limit time.Duration) (verdict string, err error) {
+	dir, complaints, err := l.build(w.changed(map[string]string{m.file: m.source}))
 	defer os.RemoveAll(dir)
 	if complaints != "" {
 		return doesNotBuild, nil
@@ -271,34 +279,34 @@ func (l *library) verdict(changed map[string]string, limit time.Duration, args .
 	if err != nil {
 		return "", err
 	}
-	return run(dir, 0, limit, args...)
+	return w.run(dir, 0, limit)
 }
 
 // run runs the tests with mutant n selected, and returns which failed first. Those that take longer than the limit hang.
-func run(dir string, n int, limit time.Duration, args ...string) (verdict string, err error) {
+func (w way) run(dir string, n int, limit time.Duration) (verdict string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	defer cancel()
-	out, err := command(ctx, dir, n, binary, append(args, "-test.failfast", "-test.timeout", limit.String())...)
+	out, err := command(ctx, dir, n, binary, "-test.skip", w.skip, "-test.failfast", "-test.timeout", limit.String())
 	var exit *exec.ExitError
 	switch hanging := regexp.MustCompile(`running tests:\s+(\w+)`).FindStringSubmatch(out); {
 	case err == nil:
 		return survives, nil
 	case hanging != nil:
-		return hangs + " in " + hanging[1], nil
+		return w.name + hangs + " in " + hanging[1], nil
 	case ctx.Err() != nil:
-		return hangs, nil
+		return w.name + hangs, nil
 	case !errors.As(err, &exit):
 		return "", fmt.Errorf("running the tests: %w", err)
 	}
 	if tests := failed(out); len(tests) > 0 {
-		return tests[0], nil
+		return w.name + tests[0], nil
 	}
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return strings.TrimSpace(line), nil
+			return w.name + strings.TrimSpace(line), nil
 		}
 	}
-	return exit.String(), nil // as when the system kills what takes too much memory
+	return w.name + exit.String(), nil // as when the system kills what takes too much memory
 }
 
 // failed returns the tests that failed.
