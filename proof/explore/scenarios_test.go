@@ -3,8 +3,10 @@
 package main_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/sessionmap/sessionmap"
@@ -21,6 +23,8 @@ func filled(keys ...int) func(w *world) {
 		}
 	}
 }
+
+var quiet = sessionmap.WithLogger(slog.New(slog.DiscardHandler))
 
 func passes(d time.Duration) func(w *world) { return func(*world) { stepped.Tick(d) } }
 
@@ -356,6 +360,10 @@ var scenarios = []scenario{
 		func(w *world) { w.refresh(1, 11) },
 		func(w *world) { w.take(1) },
 	}, after: noOlder},
+	{name: "refresh or rename with grace", size: 3, refuses: true, options: []sessionmap.Option{sessionmap.WithRenameGrace(idle), quiet}, before: filled(1), tasks: []func(w *world){
+		func(w *world) { w.mustRefresh(1) },
+		func(w *world) { w.rename(1, 2) },
+	}},
 
 	// The inside: the table's splits and merges, and the notes of readers.
 	{name: "split", size: 9, before: filled(1, 2, 3, 4, 5), tasks: []func(w *world){
@@ -422,6 +430,16 @@ func (w *world) mustGet(key int) {
 	if _, ok := w.m.Get(key); !ok {
 		w.fail("no session %d", key)
 	}
+}
+
+// mustRefresh has a session loaded anew that is there all the time. The load fails.
+func (w *world) mustRefresh(key int) {
+	stepped.Call(func() {
+		fails := func(context.Context, int) (int, error) { return 0, errors.New("the load fails") }
+		if !w.m.Refresh(key, fails) {
+			w.fail("session %d is not refreshed", key)
+		}
+	})
 }
 
 // noOlder checks that what was loaded has not come after a change of the same key that began when the load was under
