@@ -213,11 +213,7 @@ func TestEveryEnd(t *testing.T) {
 					assert.Equal(t, explicit || cause == sessionmap.Closed, f.refused())
 					assert.Zero(t, f.stats().Leases)
 					s := f.stats()
-					var removed uint64
-					for _, n := range s.Removals {
-						removed += n
-					}
-					assert.Equal(t, s.Sets, uint64(s.Live)+removed)
+					assert.Equal(t, s.Sets, accounted(s))
 					f.also(t)
 					assert.NoError(t, f.check())
 				})

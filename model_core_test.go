@@ -361,11 +361,7 @@ func claimsOf[E comparable](indexes []*modelIndex[E], e E, number int) (all []mo
 
 // checkSum: values put in = values present + removals reported.
 func checkSum(t require.TestingT, s sessionmap.Stats) {
-	sum := uint64(s.Live)
-	for _, n := range s.Removals {
-		sum += n
-	}
-	require.Equal(t, s.Sets, sum)
+	require.Equal(t, s.Sets, accounted(s))
 }
 
 // checkClosed checks that the values with a Close are closed, once, that are not present.

@@ -534,11 +534,7 @@ func TestGoexitStillCounts(t *testing.T) {
 	assert.True(t, g.Contains(2))
 	s := a.Stats()
 	assert.Equal(t, 1, s.Live)
-	var out uint64
-	for _, n := range s.Removals {
-		out += n
-	}
-	assert.Equal(t, s.Sets, out+1)
+	assert.Equal(t, s.Sets, accounted(s))
 	g.Delete(2)
 	assert.Zero(t, a.Len())
 }
@@ -1223,6 +1219,28 @@ func TestCloseCancelsAllLoads(t *testing.T) {
 	})
 }
 
+// TestDeleteByVetoesNoLaterLoad: a load that begins once its session has ended is stored, though the session is come to after that.
+func TestDeleteByVetoesNoLaterLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMap[string, int](t)
+		index := sessionmap.NewIndex(m, func(string, int) string { return "ada" })
+		m.Set("a", 1)
+		m.Set("b", 2)
+		var end func() (int, error)
+		m.OnRemove(func(key string, _ int, _ sessionmap.Cause) {
+			if key == "a" {
+				m.Delete("b")
+				_, end = aLoad(m, "b", 3)
+			}
+		})
+		assert.Equal(t, 1, index.DeleteBy("ada"))
+		v, err := end()
+		assert.NoError(t, err)
+		assert.Equal(t, 3, v)
+		assert.True(t, m.Contains("b"))
+	})
+}
+
 // TestLoadOfWhatWasSetTakesNoRoom: nobody gives way to a loaded value that is not stored, for its key was set meanwhile, and
 // who waits gets what was set though the loaded value could not be.
 func TestLoadOfWhatWasSetTakesNoRoom(t *testing.T) {
@@ -1360,6 +1378,7 @@ func TestLeaseDoesNotPinOthers(t *testing.T) {
 	type id [32]byte // of an allocation of its own
 	m := sessionmap.MustNew[*id, int]()
 	defer m.Close()
+	sessionmap.NewIndex(m, func(*id, int) string { return "ada" })
 	var leased, other [2]*id
 	var leases [2]*sessionmap.Lease[*id, int]
 	var gone [2]weak.Pointer[id]
@@ -1526,9 +1545,13 @@ func TestStopGoexitReportsAll(t *testing.T) {
 						m.BindContext(goexitContext{stubbornContext{t.Context()}}, key)
 					}
 				}
+				ctx, _ := m.SessionContext(8)
 				end(m)
 				assert.Len(t, left.take(), 10)
 				assert.Zero(t, m.Len())
+				assert.Error(t, ctx.Err())
+				stats := m.Stats()
+				assert.Equal(t, stats.Sets, accounted(stats))
 			})
 		})
 	}
