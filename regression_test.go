@@ -1635,21 +1635,31 @@ func TestNewIndexByAge(t *testing.T) {
 
 // TestNewIndexOfTheSameAgain: the owner that a value has when it is set again counts, also where it is the same pointer.
 func TestNewIndexOfTheSameAgain(t *testing.T) {
-	m := newMap[int, *closable](t)
-	v := &closable{user: "ada"}
-	m.Set(1, v)
-	again := false
-	index := sessionmap.NewIndex(m, func(_ int, c *closable) string {
-		user := c.user
-		if !again {
-			again = true
-			c.user = "bob"
-			m.Set(1, v)
-		}
-		return user
-	})
-	assert.Zero(t, index.Count("ada"))
-	assert.Equal(t, 1, index.Count("bob"))
+	type indexed interface {
+		sessionmap.Indexed[int, *closable]
+		Set(id int, c *closable) bool
+	}
+	for name, in := range map[string]indexed{
+		"map":       newMap[int, *closable](t),
+		"attribute": sessionmap.NewAttribute[*closable](newGroup(t), "a"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := &closable{user: "ada"}
+			in.Set(1, v)
+			again := false
+			index := sessionmap.NewIndex(in, func(_ int, c *closable) string {
+				user := c.user
+				if !again {
+					again = true
+					c.user = "bob"
+					in.Set(1, v)
+				}
+				return user
+			})
+			assert.Zero(t, index.Count("ada"))
+			assert.Equal(t, 1, index.Count("bob"))
+		})
+	}
 }
 
 // TestDeleteFuncThatRenames comes to its end, and meets all.
@@ -1884,6 +1894,24 @@ func TestRejectedAfterRenameIsNotClosed(t *testing.T) {
 	a.Update(1, func(old *closable, _ bool) (*closable, bool) { return old, true })
 	v, ok := a.Get(2)
 	assert.True(t, ok)
+	assert.Same(t, c, v)
+	assert.Zero(t, c.closed)
+}
+
+// TestRefusedAfterTheSameWasSet: an attribute that is refused, and was set to the same value meanwhile, stays open.
+func TestRefusedAfterTheSameWasSet(t *testing.T) {
+	c, first := &closable{}, true
+	var a *sessionmap.Attribute[int, *closable]
+	a = sessionmap.NewAttribute[*closable](newGroup(t, sessionmap.WithMaxTotalCost(10)), "", sessionmap.WithCloser(), sessionmap.WithCost(func(int, *closable) int64 {
+		if first {
+			first = false
+			assert.True(t, a.Set(1, c))
+			return -1
+		}
+		return 1
+	}))
+	assert.False(t, a.Set(1, c))
+	v, _ := a.Get(1)
 	assert.Same(t, c, v)
 	assert.Zero(t, c.closed)
 }

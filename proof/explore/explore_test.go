@@ -31,7 +31,7 @@ func TestExplore(t *testing.T) {
 	if _, err := fmt.Sscanf(*shard, "%d/%d", &part, &parts); err != nil {
 		t.Fatal(err)
 	}
-	all := slices.Concat(scenarios, groupScenarios)
+	all := slices.Concat(scenarios, groupScenarios, guardScenarios)
 	if *chance > 0 {
 		all = nil
 		for n := range *chance {

@@ -7,7 +7,6 @@ import (
 	"iter"
 
 	"github.com/sessionmap/sessionmap"
-	"github.com/sessionmap/sessionmap/proof/stepped"
 )
 
 // A store is what a map and the attributes of a group have in common.
@@ -83,33 +82,6 @@ func (w *world) move() {
 	w.do(call{kind: move}, func() outcome { return outcome{ok: w.g.Rename(1, 2) == nil} })
 }
 
-// A guarded is a plain map under a guard of the group.
-type guarded struct {
-	guard *sessionmap.Guard[int]
-	mu    stepped.Mutex
-	m     map[int]int
-	last  map[int]int // what was put in last, by key
-	put   bool        // something was, which the end of its session can have overtaken
-}
-
-// guards sets up a guarded map with 10 under 1, which has no session before it is adopted.
-func guards(w *world) {
-	w.guarded = &guarded{m: make(map[int]int), last: make(map[int]int)}
-	w.guarded.guard = sessionmap.NewGuard(w.g, &w.guarded.mu, w.guarded.m)
-	w.guarded.m[1], w.guarded.last[1] = 10, 10
-}
-
-// movedAlong checks that what the guarded map has of the session is where that is.
-func movedAlong(w *world) error {
-	for s := range w.g.Sessions() {
-		id := s.ID
-		if v, there := w.guarded.m[id]; !there || len(w.guarded.m) != 1 {
-			return fmt.Errorf("the session is called %d, and the guarded map has %v under %d, all in all %v", id, v, id, w.guarded.m)
-		}
-	}
-	return nil
-}
-
 // newAttributeIndex makes an index of the first attribute. The owner of a session is its value.
 func (w *world) newAttributeIndex() {
 	a, _ := w.store.(grouped).of(1)
@@ -128,44 +100,6 @@ func indexedAttribute(w *world) error {
 		if n := w.index.Count(v); n != want {
 			return fmt.Errorf("%d sessions of owner %d, want %d", n, v, want)
 		}
-	}
-	return nil
-}
-
-// guardsAdopted has it adopted at once.
-func guardsAdopted(w *world) { guards(w); w.adopt() }
-
-func (w *world) adopt() { stepped.Call(func() { w.guarded.guard.Adopt() }) }
-
-// put is how a guard is to be used.
-func (w *world) put(id, value int) {
-	touched := false
-	stepped.Call(func() { touched = w.guarded.guard.Touch(id) })
-	if !touched {
-		if !w.refuses {
-			w.fail("a touch of %d was refused", id)
-		}
-		return
-	}
-	w.guarded.mu.Lock()
-	defer w.guarded.mu.Unlock()
-	w.guarded.m[id], w.guarded.last[id], w.guarded.put = value, value, true
-}
-
-// checkGuarded checks that each session that goes on has what was put in last under its key, and that at the end of all
-// sessions nothing is left that Adopt does not find.
-func checkGuarded(w *world) error {
-	for id, last := range w.guarded.last {
-		if v, there := w.guarded.m[id]; w.g.Contains(id) && (!there || v != last) {
-			return fmt.Errorf("the guarded map has %d (%v) under %d, which lives, want %d", v, there, id, last)
-		}
-	}
-	if w.guarded.put {
-		w.guarded.guard.Adopt()
-	}
-	w.g.Clear()
-	if n := len(w.guarded.m); n > 0 {
-		return fmt.Errorf("all sessions have ended, and the guarded map has %v", w.guarded.m)
 	}
 	return nil
 }
@@ -224,39 +158,6 @@ var groupScenarios = []scenario{
 		func(w *world) { w.set(1, 11); w.set(2, 12) },
 		func(w *world) { w.shut() },
 	}},
-	{name: "guard or the end", group: true, refuses: true, before: guardsAdopted, after: checkGuarded, idle: idle, tasks: []func(w *world){
-		func(w *world) { w.put(1, 11) },
-		func(w *world) { w.end() },
-	}},
-	{name: "guard or two ends", group: true, refuses: true, before: guardsAdopted, after: checkGuarded, idle: idle, tasks: []func(w *world){
-		func(w *world) { w.put(1, 11) },
-		func(w *world) { w.end() },
-		func(w *world) { w.end(); w.put(1, 12) },
-	}},
-	{name: "guard or eviction", group: true, refuses: true, size: 1, before: guardsAdopted, after: checkGuarded, tasks: []func(w *world){
-		func(w *world) { w.put(1, 11) },
-		func(w *world) { w.put(2, 12) },
-	}},
-	{name: "guard or expiry", group: true, refuses: true, idle: idle, before: guardsAdopted, after: checkGuarded, tasks: []func(w *world){
-		func(w *world) { w.put(1, 11) },
-		passes(idle),
-	}},
-	{name: "guard or rename", group: true, refuses: true, idle: idle, before: guardsAdopted, after: checkGuarded, tasks: []func(w *world){
-		func(w *world) { w.put(1, 11) },
-		func(w *world) { w.move() },
-	}},
-	{name: "guard or rename and end", group: true, refuses: true, idle: idle, before: guardsAdopted, after: checkGuarded, tasks: []func(w *world){
-		func(w *world) { w.move() },
-		func(w *world) { w.end(); w.put(1, 11) },
-	}},
-	{name: "guard or rename and the end of the new", group: true, refuses: true, idle: idle, before: guardsAdopted, after: checkGuarded, tasks: []func(w *world){
-		func(w *world) { w.move() },
-		func(w *world) { stepped.Call(func() { w.g.Delete(2) }) },
-	}},
-	{name: "guard or two renames", group: true, idle: idle, before: guardsAdopted, after: movedAlong, tasks: []func(w *world){
-		func(w *world) { _ = w.g.Rename(1, 2) },
-		func(w *world) { _ = w.g.Rename(2, 3) },
-	}},
 	{name: "new index of an attribute, take", group: true, size: 2, before: filled(1), after: indexedAttribute, tasks: []func(w *world){
 		func(w *world) { w.take(1) },
 		func(w *world) { w.newAttributeIndex() },
@@ -264,9 +165,5 @@ var groupScenarios = []scenario{
 	{name: "new index of an attribute, set", group: true, size: 2, before: filled(2), after: indexedAttribute, tasks: []func(w *world){
 		func(w *world) { w.set(1, 11); w.set(1, 12) },
 		func(w *world) { w.newAttributeIndex() },
-	}},
-	{name: "guard adopts", group: true, refuses: true, idle: idle, before: guards, after: checkGuarded, tasks: []func(w *world){
-		func(w *world) { w.adopt() },
-		func(w *world) { w.end(); w.put(1, 11) },
 	}},
 }

@@ -9,7 +9,7 @@
 //
 // The library is built with the types of package stepped in the place of those of sync and sync/atomic, with small
 // constants, so that few entries fill a batch or split a segment, and without its counters, which decide nothing.
-// scenarios_test.go and group_test.go have the scenarios, chance_test.go makes others. The last line tells what was done; it exits with 1 where a scenario fails.
+// scenarios_test.go, group_test.go and guard_test.go have the scenarios, chance_test.go makes others. The last line tells what was done; it exits with 1 where a scenario fails.
 package main
 
 import (

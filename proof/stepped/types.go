@@ -103,10 +103,31 @@ func (m *Mutex) Unlock() {
 	did(operation{object: unsafe.Pointer(m), writes: true})
 }
 
+// A Map is a sync.Map, of which what the library uses.
+type Map struct{ m sync.Map }
+
+func (m *Map) Load(key any) (value any, ok bool) { reads("load", m); return m.m.Load(key) }
+func (m *Map) Store(key, value any)              { writes("store", m); m.m.Store(key, value) }
+func (m *Map) Delete(key any)                    { writes("delete", m); m.m.Delete(key) }
+func (m *Map) LoadOrStore(key, value any) (actual any, loaded bool) {
+	writes("load or store", m)
+	return m.m.LoadOrStore(key, value)
+}
+func (m *Map) LoadAndDelete(key any) (value any, loaded bool) {
+	writes("load and delete", m)
+	return m.m.LoadAndDelete(key)
+}
+func (m *Map) CompareAndDelete(key, old any) (deleted bool) {
+	writes("compare and delete", m)
+	return m.m.CompareAndDelete(key, old)
+}
+
+// Range is one step, of all keys: those of the library look again at what they have met.
+func (m *Map) Range(f func(key, value any) bool) { reads("range", m); m.m.Range(f) }
+
 // What the library has from package sync besides.
 type (
 	Locker    = sync.Locker
-	Map       = sync.Map
 	WaitGroup = sync.WaitGroup
 )
 
