@@ -22,8 +22,8 @@ var parts = []part{
 	{name: "shaken", command: "go run ./proof/shake -- -v -timeout 3h -modelsteps 5000 -histories 5000"},
 	// The leak checker measures the heap, which the race detector and idle processors enlarge: it is left to .ci/run race.
 	{name: "race", command: "go test -race -v -count=1 -cpu 1,2,8,32 -timeout 3h . ./debugpage", also: []string{"debugpage"}},
-	{name: "mutants", command: "go run ./proof/mutants"},
-	{name: "operators", command: "go run ./proof/mutants -generic all -sample 100 || true"},
+	{name: "mutants", command: "go run ./proof/mutants -report"},
+	{name: "operators", command: "go run ./proof/mutants -generic all -sample 40 -report"},
 	{name: "gremlins", command: "GOFLAGS=-count=1 GOWORK=off go run " + gremlins + ` unleash -S l --timeout-coefficient 30 ./debugpage | sed -n -E '` + inFigures + `'`, also: []string{"debugpage"}},
 	{name: "world", command: "go test -v -count=1 -timeout 3h -run World -faults 50 ."},
 	{name: "fuzz", command: "for target in FuzzModel FuzzGroupModel FuzzOps; do go test -run '^$' -fuzz \"^$target\\$\" -fuzztime ${FUZZTIME:-3000000x} -fuzzminimizetime 20x .; done"},
