@@ -92,12 +92,12 @@ var guardScenarios = slices.Concat(scenariosOfGuard("guard", guardPlain), scenar
 
 // scenariosOfGuard are of a map that is set up with 10 under 1, which has no session before it is adopted.
 func scenariosOfGuard(kind string, setUp func(w *world)) []scenario {
-	filled := func(w *world) {
+	unadopted := func(w *world) {
 		setUp(w)
 		w.guarded.store(1, 10)
 		w.guarded.last = map[int]int{1: 10}
 	}
-	adopted := func(w *world) { filled(w); w.adopt() }
+	adopted := func(w *world) { unadopted(w); w.adopt() }
 	return []scenario{
 		{name: kind + " or the end", group: true, refuses: true, before: adopted, after: checkGuarded, idle: idle, tasks: []func(w *world){
 			func(w *world) { w.put(1, 11) },
@@ -132,7 +132,7 @@ func scenariosOfGuard(kind string, setUp func(w *world)) []scenario {
 			func(w *world) { _ = w.g.Rename(1, 2) },
 			func(w *world) { _ = w.g.Rename(2, 3) },
 		}},
-		{name: kind + " adopts", group: true, refuses: true, idle: idle, before: filled, after: checkGuarded, tasks: []func(w *world){
+		{name: kind + " adopts", group: true, refuses: true, idle: idle, before: unadopted, after: checkGuarded, tasks: []func(w *world){
 			func(w *world) { w.adopt() },
 			func(w *world) { w.end(); w.put(1, 11) },
 		}},
